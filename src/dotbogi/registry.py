@@ -5,6 +5,7 @@ imported on use. Other packages add entries through entry points of the same
 kind (group ``dotbogi.optimizers`` and so on).
 """
 
+import builtins
 import difflib
 import importlib
 import math
@@ -48,11 +49,11 @@ class Hyperparameter:
     low_open: bool = False
     high_open: bool = False
     choices: tuple[str, ...] = ()
-    type: type | None = None
+    type: builtins.type | None = None
     text: str = ""
 
     @property
-    def kind(self) -> type:
+    def kind(self) -> builtins.type:
         """The type of the value."""
         return self.type or type(self.default)
 
