@@ -3,9 +3,16 @@
 Nothing in ``training`` knows who listens: the store, a progress bar, a page.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dotbogi.training.state import TrainingState
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,39 @@ class EpochDone(Event):
     epochs: int
     step: int
     row: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CheckpointDue(Event):
+    """Everything that the next step depends on should be kept now; all steps and epochs so far were told.
+
+    Args:
+        state: what to keep, as it is now.
+        best: whether it is the best so far on the validation images, and to be kept as such too.
+    """
+
+    state: TrainingState
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class SnapshotDue(Event):
+    """A step is about to be made that should be kept for looking back.
+
+    Args:
+        state: everything that the step depends on, as it is now.
+        indices: (B,) int64, which training images the step sees.
+    """
+
+    state: TrainingState
+    indices: Tensor
+
+
+@dataclass(frozen=True)
+class SnapshotStepped(Event):
+    """The step of the last snapshot was made: the state now is what a replay of it must arrive at."""
+
+    state: TrainingState
 
 
 @dataclass(frozen=True)
