@@ -1,0 +1,1 @@
+"""How weights are updated: optimizers, one per file, and schedules of the learning rate, one per file."""
