@@ -1,0 +1,1 @@
+"""Where runs lie: a database over run folders, checkpoints, snapshots and locks."""

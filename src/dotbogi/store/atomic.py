@@ -1,0 +1,113 @@
+"""Writing that a kill, a full disk or a power cut leaves whole: aside first, then renamed into place."""
+
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from dotbogi.errors import RunError
+from dotbogi.language import _
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+SQLITE_DENIED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Writes a file and waits until the disk has it."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Waits until the disk has the folder's names; where a folder cannot be opened (Windows) there is no such call."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Puts new content in a file's place: whoever reads it sees the old or the new, never a part."""
+    aside = path.with_name(f".{path.name}.writing")
+    try:
+        write_synced(aside, content)
+        aside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def discard_folder(path: Path) -> None:
+    """Removes a folder so that a kill leaves either all of it or nothing under its name.
+
+    Raises:
+        OSError: it cannot be removed; all of it is still there.
+    """
+    condemned = path.with_name(f".removing-{path.name}")
+    path.rename(condemned)
+    shutil.rmtree(condemned, ignore_errors=True)
+
+
+def discard_remains(folder: Path) -> None:
+    """Removes what a killed writer left in a folder: half-written and half-removed subfolders."""
+    for pattern in (".writing-*", ".removing-*"):
+        for path in folder.glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Generator[None]:
+    """Turns what the disk or the database refuses into one short message.
+
+    Raises:
+        RunError: no room, no permission, or anything else that the system says of the path.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _storage_error(
+            path, error.errno in FULL, error.errno in DENIED, error.strerror or type(error).__name__
+        ) from error
+    except sqlite3.Error as error:
+        code = sqlite_code(error)
+        if code == sqlite3.SQLITE_BUSY:
+            raise _busy_error(path) from error
+        raise _storage_error(path, code == sqlite3.SQLITE_FULL, code in SQLITE_DENIED, str(error)) from error
+
+
+def sqlite_code(error: sqlite3.Error) -> int:
+    """Returns SQLite's primary result code, 0 where the error is not SQLite's own."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _busy_error(path: Path) -> RunError:
+    return RunError(
+        _("{path} is held by another process.").format(path=path), fix=_("Try again when that process has ended.")
+    )
+
+
+def _storage_error(path: Path, full: bool, denied: bool, reason: str) -> RunError:
+    if full:
+        return RunError(
+            _("The disk is full: {path} could not be written.").format(path=path),
+            fix=_("What was saved before is whole. Make room, then go on with: dotbogi resume last"),
+        )
+    if denied:
+        return RunError(
+            _("No permission to use {path}.").format(path=path),
+            fix=_("Allow writing there, or choose another folder with --runs-dir."),
+        )
+    return RunError(
+        _("{path} cannot be used: {reason}").format(path=path, reason=reason),
+        fix=_("Choose another folder with --runs-dir."),
+    )
