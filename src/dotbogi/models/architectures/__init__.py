@@ -1,0 +1,1 @@
+"""One architecture per file; the file's name is its id."""
