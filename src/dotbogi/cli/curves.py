@@ -48,7 +48,7 @@ def terminal_curve(values: Sequence[float]) -> str:
         cells[y // 4][x // 2] |= BRAILLE_BITS[y % 4][x % 2]
     labels = [f"{top:6.3g}", *[" " * 6] * (ROWS - 2), f"{0:6.3g}"]
     lines = [
-        f"{label} │{''.join(chr(BRAILLE_BLANK | bits) for bits in row)}"
+        f"{label} │{''.join(chr(BRAILLE_BLANK | bits) if bits else ' ' for bits in row)}".rstrip()
         for label, row in zip(labels, cells, strict=True)
     ]
     axis = " " * 6 + " └" + "─" * COLUMNS

@@ -45,8 +45,12 @@ class Output:
 
     def show(self, *parts: RenderableType) -> None:
         """Writes tables or text for people to standard output; words in brackets are no markup."""
-        for part in parts:
-            self.console.print(part, markup=False, highlight=False)
+        with self.console.capture() as capture:
+            for part in parts:
+                self.console.print(part, markup=False, highlight=False)
+        # Tables fill their last column with spaces.
+        lines = (line.rstrip() for line in capture.get().splitlines())
+        print("\n".join(lines), file=self._results, flush=True)
 
     def say(self, text: str) -> None:
         """Writes a message to standard error."""
@@ -65,7 +69,8 @@ def console_on(stream: TextIO) -> Console:
     """Returns Rich's console on a stream; it asks ``NO_COLOR`` and the terminal what is possible."""
     from rich.console import Console
 
-    return Console(file=stream, soft_wrap=not stream.isatty(), width=None if stream.isatty() else WIDTH_OF_A_PIPE)
+    of_its_own = stream.isatty() or "COLUMNS" in os.environ
+    return Console(file=stream, soft_wrap=not of_its_own, width=None if of_its_own else WIDTH_OF_A_PIPE)
 
 
 def json_line(record: Mapping[str, Any]) -> str:
