@@ -130,7 +130,7 @@ def _flip(images: Tensor, flip: Tensor) -> Tensor:
 def _shift(images: Tensor, shift: Tensor) -> Tensor:
     # Each row of the result is a run of W numbers of the zero-padded batch, laid out as one line.
     n, channels, height, width = images.shape
-    margin = int(shift.abs().max())
+    margin = int(np.abs(shift.numpy()).max())
     padded = F.pad(images, (margin, margin, margin, margin))  # (B, C, H + 2m, W + 2m)
     row, image = padded.stride(2), padded.stride(1)
     down, right = shift.numpy().T[:, :, None, None]  # each (B, 1, 1)
@@ -170,13 +170,13 @@ def affine_matrices(draws: Draws) -> Tensor:
     Source: Jaderberg et al. 2015, arXiv:1506.02025, equation 1.
     """
     height, width = draws.image_size
-    some = next(tensor for tensor in (draws.rotation, draws.scale) if tensor is not None)
-    zero = torch.zeros(len(some), dtype=torch.float64)
-    angle = torch.deg2rad(draws.rotation) if draws.rotation is not None else zero
-    scale = draws.scale if draws.scale is not None else zero + 1
-    mirror = torch.where(draws.flip, -1.0, 1.0) if draws.flip is not None else zero + 1
-    down, right = draws.shift.double().T if draws.shift is not None else (zero, zero)
-    cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
-    x = torch.stack([cos, -sin * height / width, (sin * down - cos * right) * 2 / width], dim=1)
-    y = torch.stack([sin * width / height, cos, -(sin * right + cos * down) * 2 / height], dim=1)
-    return torch.stack([x * mirror[:, None], y], dim=1)
+    # The numbers are given: numpy keeps what is done to them out of a recording of the batch's own operations.
+    angle = np.radians(0.0 if draws.rotation is None else draws.rotation.numpy())
+    scale = 1.0 if draws.scale is None else draws.scale.numpy()
+    mirror = 1.0 if draws.flip is None else np.where(draws.flip.numpy(), -1.0, 1.0)
+    down, right = (0.0, 0.0) if draws.shift is None else draws.shift.numpy().T
+    cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
+    x = (cos, -sin * height / width, (sin * down - cos * right) * 2 / width)
+    y = (sin * width / height, cos, -(sin * right + cos * down) * 2 / height)
+    entries = np.broadcast_arrays(*(mirror * entry for entry in x), *y)  # each (B,)
+    return torch.from_numpy(np.stack(entries, axis=-1)).view(-1, 2, 3)
