@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dotbogi.errors import ModelError, RecipeError
 from dotbogi.language import _
+from dotbogi.optim.eager import construct
 from dotbogi.registry import OPTIMIZERS, Hyperparameter, check_hyperparameters
 
 if TYPE_CHECKING:
@@ -123,13 +124,13 @@ def build_optimizer(recipe: recipes.Optimizer, model: nn.Module, device: torch.d
     optimizer_class = _load_class(entry.implementation)
     form = _form_arguments(optimizer_class, resolved_form(recipe, device))
     groups = _parameter_groups(model, decay_one_dimensional=recipe.decay_one_dimensional)
-    optimizer = optimizer_class(groups, **entry.constructor_arguments(values), **form)
+    optimizer = construct(optimizer_class, groups, **entry.constructor_arguments(values), **form)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer
 
 
-def _load_class(implementation: str) -> Callable[..., torch.optim.Optimizer]:
+def _load_class(implementation: str) -> type[torch.optim.Optimizer]:
     module, name = implementation.split(":")
     return getattr(importlib.import_module(module), name)
 

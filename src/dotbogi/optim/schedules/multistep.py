@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 from dotbogi.errors import RecipeError
 from dotbogi.language import _, mark
@@ -34,7 +34,7 @@ class Milestones(Hyperparameter):
 
 
 def _ascending_fractions(value: Any) -> bool:
-    bounds = [0.0, *value, 1.0] if type(value) is list else []
+    bounds: list[Any] = [0.0, *cast(list[Any], value), 1.0] if isinstance(value, list) else []
     numbers = all(type(bound) in (int, float) for bound in bounds)
     return len(bounds) > 2 and numbers and all(low < high for low, high in pairwise(bounds))
 
