@@ -1,0 +1,1 @@
+"""What a person does with runs: train, resume, evaluate, predict, compare, report."""

@@ -1,0 +1,162 @@
+"""The part that a new and a resumed training share: the loop, what is kept of it, and the evaluation at its end."""
+
+from collections.abc import Callable
+from typing import Any
+
+from dotbogi.data.dataset import Dataset, Split
+from dotbogi.language import _
+from dotbogi.runs.assemble import Assembly
+from dotbogi.runs.keep import Keeper
+from dotbogi.runs.objects import Objects
+from dotbogi.runs.run import Run
+from dotbogi.store.runs_folder import StoredRun
+from dotbogi.store.weights import weights_sha256
+from dotbogi.training.events import CheckpointDue, Event, Listener, RunFinished, RunStarted, Working
+from dotbogi.training.loop import Training, train_loop
+from dotbogi.training.metrics import Evaluation, evaluate_model, running_validation
+
+WORST_MISTAKES = 25
+
+
+def nobody_listens(event: Event) -> None:
+    """Nobody listens."""
+
+
+def nobody_stops() -> None:
+    """Nobody asks to stop."""
+
+
+def carry_out(
+    assembly: Assembly, stored: StoredRun, objects: Objects, listener: Listener, stop: Callable[[], str | None]
+) -> Run:
+    """Makes the steps that are left, evaluates, and keeps it all in the run.
+
+    Args:
+        assembly: its state is where the training begins.
+        stored: the run, locked.
+        objects: what was taken from Python.
+        listener: is told every event.
+        stop: asked before every step.
+    """
+    keeper = Keeper(stored)
+    if assembly.state.step == 0:
+        keeper(CheckpointDue(assembly.state))
+    listener(RunStarted(stored.id, str(stored.path), started_facts(assembly, stored), assembly.state.step))
+
+    def everybody(event: Event) -> None:
+        keeper(event)
+        listener(event)
+
+    try:
+        signal = train_loop(_training(assembly, everybody, stop))
+        if not signal:
+            _finish(assembly, stored, listener)
+    except BaseException as error:
+        stored.update(status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
+    if signal:
+        stored.update(status="interrupted")
+    run = Run(stored, model=assembly.state.model, objects=objects)
+    if not signal:
+        listener(RunFinished(stored.id, str(stored.path), run.summary()))
+    return run
+
+
+def started_facts(assembly: Assembly, stored: StoredRun) -> dict[str, Any]:
+    """Returns what a person may want to see when a training starts (see :class:`RunStarted`)."""
+    recipe = assembly.recipe
+    names = ("model", "parameters", "data", "classes", "training_images", "validation_images", "test_images")
+    return {name: stored.facts[name] for name in names} | {
+        "image_size": list(assembly.dataset.image_size),
+        "channels": assembly.dataset.channels,
+        "device": str(assembly.device),
+        "precision": assembly.setting.precision,
+        "memory_format": assembly.setting.memory_format,
+        "threads": assembly.setting.threads,
+        "optimizer": recipe.optimizer.name,
+        "lr": recipe.optimizer.hyperparameters["lr"],
+        "batch_size": recipe.training.batch_size,
+        "epochs": assembly.epochs,
+        "steps": assembly.steps,
+        "name": stored.name,
+    }
+
+
+def _training(assembly: Assembly, listener: Listener, stop: Callable[[], str | None]) -> Training:
+    dataset, recipe = assembly.dataset, assembly.recipe
+    classifies = dataset.is_classification
+    validation = assembly.evaluation_batches(dataset.validation) if dataset.validation else None
+
+    def validate() -> dict[str, float]:
+        assert validation is not None
+        return running_validation(
+            assembly.state.model, validation, assembly.loss_function, assembly.rules, classifies
+        )
+
+    return Training(
+        state=assembly.state,
+        loss_function=assembly.loss_function,
+        batches=assembly.batches,
+        rules=assembly.rules,
+        steps=assembly.steps,
+        epochs=assembly.epochs,
+        seed=recipe.training.seed,
+        classifies=classifies,
+        listener=listener,
+        validate=validate if validation else None,
+        snapshots=frozenset(assembly.snapshot_steps()),
+        checkpoint_every_s=recipe.training.checkpoint_every_s,
+        stop=stop,
+    )
+
+
+def evaluated_split(dataset: Dataset) -> tuple[str, Split]:
+    """Returns the split that a training is judged by, and its name: test, else validation, else training."""
+    if dataset.test:
+        return "test", dataset.test
+    if dataset.validation:
+        return "validation", dataset.validation
+    return "training", dataset.train
+
+
+def _finish(assembly: Assembly, stored: StoredRun, listener: Listener) -> None:
+    name, split = evaluated_split(assembly.dataset)
+    total = len(split.labels)
+    evaluation = evaluate_model(
+        assembly.state.model,
+        assembly.evaluation_batches(split),
+        assembly.loss_function,
+        assembly.rules,
+        classes=assembly.classes,
+        progress=lambda done: listener(Working(_("Evaluating"), done, total)),
+    )
+    facts = {
+        "evaluated_on": name,
+        "per_class": evaluation.per_class(assembly.dataset.classes) if assembly.classes else [],
+        "confusion": evaluation.confusion,
+        "worst_mistakes": worst_mistakes(evaluation, split),
+    }
+    stored.update(
+        status="finished",
+        metrics=evaluation.metrics,
+        weights_sha256=weights_sha256(assembly.state.weights()),
+        facts={**stored.facts, **facts},
+    )
+
+
+def worst_mistakes(evaluation: Evaluation, split: Split) -> list[dict[str, Any]]:
+    """Returns the wrongly classified images of the largest cross entropy, the worst first."""
+    if not len(evaluation.losses):
+        return []
+    wrong = (evaluation.predictions != split.labels).nonzero().flatten()
+    order = wrong[evaluation.losses[wrong].argsort(descending=True, stable=True)][:WORST_MISTAKES]
+    return [
+        {
+            "index": index,
+            "label": int(split.labels[index]),
+            "prediction": int(evaluation.predictions[index]),
+            "probability": float(evaluation.probabilities[index]),
+            "loss": float(evaluation.losses[index]),
+        }
+        for index in order.tolist()
+    ]

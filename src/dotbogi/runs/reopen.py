@@ -1,0 +1,92 @@
+"""Builds a stored run's model again, and never executes a file that the run has no right to name."""
+
+import torch
+from torch import nn
+
+from dotbogi.errors import ModelError, RunError
+from dotbogi.language import _
+from dotbogi.models.build import build_model
+from dotbogi.models.model import OwnModel
+from dotbogi.models.own import reopen_own_model
+from dotbogi.recipe import Recipe
+from dotbogi.runs.place import origin
+from dotbogi.runs.run import Run
+from dotbogi.training.loss import build_loss
+from dotbogi.training.precision import Setting
+from dotbogi.training.step import LossFunction
+
+
+MODEL_COPY = "model.py.txt"  # not .py, so that nothing imports it by mistake
+
+
+def buildable_recipe(run: Run) -> Recipe:
+    """Returns the run's recipe with a model name that can be built here and now.
+
+    Raises:
+        ModelError: the model's file is gone, has changed, or came from another computer, and no other was named.
+    """
+    if run.model_file:
+        return run.recipe.with_values({"model.name": run.model_file})
+    own = run.facts.get("own_model")
+    if not own:
+        return run.recipe
+    if run.facts.get("origin") != origin():
+        raise ModelError(
+            _("The run {run} came from elsewhere, so the model file that it names is not executed.").format(run=run.id),
+            fix=_("Read {copy}, and name the file with --model path/to/file.py:factory.").format(
+                copy=run.path / MODEL_COPY
+            ),
+        )
+    return run.recipe.with_values({"model.name": reopen_own_model(_own_model(own)).name})
+
+
+def _own_model(stored: dict[str, str]) -> OwnModel:
+    return OwnModel(stored["path"], stored["factory_name"], "", stored["sha256"])
+
+
+def reopened_model(run: Run, which: str) -> nn.Module:
+    """Returns the run's module with its trained weights, on the CPU, in evaluation mode."""
+    module = run.objects.model or _built(run)
+    weights = run.state_dict(which)
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(
+            _("The model that was built has other weights than the run {run}: {error}").format(run=run.id, error=error),
+            fix=_("Name the file that the run was trained with: --model path/to/file.py:factory"),
+        ) from None
+    return module.eval()
+
+
+def _built(run: Run) -> nn.Module:
+    if "model" in run.facts.get("objects", []) and not run.model_file:
+        raise RunError(
+            _("The model of the run {run} was an object from Python, so it cannot be built here.").format(run=run.id),
+            fix=_("Name a file with it: --model path/to/file.py:factory"),
+        )
+    preprocessing = run.preprocessing
+    recipe = buildable_recipe(run)
+    # The weights come from the run's checkpoint: nothing is downloaded or read for them.
+    model = recipe.model.model_copy(update={"pretrained": False, "weights": ""})
+    return build_model(
+        model,
+        num_classes=len(preprocessing.classes) or 1,
+        in_channels=preprocessing.channels,
+        image_size=preprocessing.image_size,
+        seed=0,
+    ).to(run_setting(run).dtype)
+
+
+def run_setting(run: Run) -> Setting:
+    """Returns how the run's steps were computed."""
+    training = run.recipe.training
+    threads = training.threads if training.threads != "auto" else torch.get_num_threads()
+    return Setting(training.precision, training.memory_format, threads)
+
+
+def run_loss(run: Run, device: torch.device) -> LossFunction:
+    """Returns the run's loss function: the object that it was given, or what the recipe names."""
+    if run.objects.loss is not None:
+        return run.objects.loss
+    classes = len(run.preprocessing.classes)
+    return build_loss(run.recipe.training.loss, num_classes=classes, device=device, dtype=run_setting(run).dtype)

@@ -1,0 +1,32 @@
+"""What a training sets in torch for the whole process, put back afterwards."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def torch_set_for(deterministic: bool) -> Iterator[None]:
+    """Sets torch's global switches for a training, and puts them and the number of threads back afterwards.
+
+    Args:
+        deterministic: only algorithms that give the same bits every time; an operation that has none raises.
+    """
+    threads = torch.get_num_threads()
+    algorithms = torch.are_deterministic_algorithms_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    generator = torch.random.get_rng_state()
+    if deterministic:
+        # cuBLAS reads it when it starts: https://docs.nvidia.com/cuda/cublas/#results-reproducibility
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(algorithms)
+        torch.backends.cudnn.benchmark = benchmark
+        torch.random.set_rng_state(generator)

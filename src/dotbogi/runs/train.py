@@ -1,0 +1,99 @@
+"""Trains a classifier as a recipe says, and keeps the run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from dotbogi.models.build import parameter_count
+from dotbogi.models.model import ModelEntry
+from dotbogi.recipe import Recipe
+from dotbogi.runs.assemble import Assembly, assemble
+from dotbogi.runs.carry_out import carry_out, nobody_listens, nobody_stops
+from dotbogi.runs.choose import chosen_recipe
+from dotbogi.runs.objects import Objects
+from dotbogi.runs.place import origin, runs_folder
+from dotbogi.runs.reopen import MODEL_COPY
+from dotbogi.runs.run import Run
+from dotbogi.runs.surroundings import torch_set_for
+from dotbogi.store.facts import system_facts
+from dotbogi.store.names import checked_name
+from dotbogi.store.runs_folder import RunsFolder, StoredRun
+from dotbogi.training.events import Listener
+from dotbogi.training.step import LossFunction
+
+
+def train(
+    recipe: Recipe | None = None,
+    *,
+    model: nn.Module | None = None,
+    data: Any = None,
+    loss: LossFunction | None = None,
+    runs_dir: Path | str | None = None,
+    name: str = "",
+    listener: Listener = nobody_listens,
+    stop: Callable[[], str | None] = nobody_stops,
+) -> Run:
+    """Trains a classifier, and keeps everything of it in a run.
+
+    Args:
+        recipe: what to train; without one, the lecture's CNN on the bundled sample.
+        model: a module in place of the recipe's; it is trained in place.
+        data: tensors ``(images, labels)``, a ``Dataset``, or ``{"train": …, "validation": …, "test": …}`` of these.
+        loss: a callable of logits and labels, in place of the recipe's.
+        runs_dir: where runs lie; else ``DOTBOGI_RUNS_DIR``, else ``runs``.
+        name: by which the run can be found, beside its id.
+        listener: is told every event (:mod:`dotbogi.training.events`).
+        stop: asked before every step; names a signal to stop at, or ``None``.
+
+    Returns:
+        The run, finished, or interrupted where ``stop`` asked for it.
+
+    Raises:
+        DotbogiError: something in the recipe, data or model cannot be trained; or the loss became NaN or infinite.
+    """
+    objects = Objects(model, data, loss)
+    requested = recipe or Recipe()
+    folder = RunsFolder(runs_folder(runs_dir))
+    if name:
+        checked_name(name)
+    chosen, entry = chosen_recipe(requested, objects)
+    with torch_set_for(chosen.training.deterministic):
+        assembly = assemble(chosen, entry.wants, objects, listener)
+        stored = folder.create(name, requested, run_facts(assembly, entry, objects), resolved=assembly.recipe)
+        with stored.lock():
+            _keep_model_file(stored, entry)
+            return carry_out(assembly, stored, objects, listener, stop)
+
+
+def run_facts(assembly: Assembly, entry: ModelEntry, objects: Objects) -> dict[str, Any]:
+    """Returns what is kept of a run beside its recipe: system, sizes, preprocessing, and what its model's file was."""
+    dataset, recipe = assembly.dataset, assembly.recipe
+    return {
+        **system_facts(),
+        "origin": origin(),
+        "objects": objects.names,
+        "model": recipe.model.name,
+        "own_model": _own_facts(entry),
+        "parameters": parameter_count(assembly.state.model),
+        "data": dataset.name,
+        "data_fingerprint": dataset.fingerprint,
+        "classes": list(dataset.classes),
+        "training_images": len(dataset.train.labels),
+        "validation_images": len(dataset.validation.labels) if dataset.validation else 0,
+        "test_images": len(dataset.test.labels) if dataset.test else 0,
+        "preprocessing": assembly.preprocessing.to_dict(),
+        "steps": assembly.steps,
+        "steps_per_epoch": len(assembly.batches),
+    }
+
+
+def _own_facts(entry: ModelEntry) -> dict[str, str] | None:
+    own = entry.own
+    return {"path": own.path, "factory_name": own.factory_name, "sha256": own.sha256} if own else None
+
+
+def _keep_model_file(stored: StoredRun, entry: ModelEntry) -> None:
+    if entry.own:
+        (stored.path / MODEL_COPY).write_text(entry.own.text, encoding="utf-8")
