@@ -11,7 +11,7 @@ from dotbogi.cli.progress import Progress
 from dotbogi.cli.signals import StopRequest, exit_code
 from dotbogi.cli.tables import metric_lines, per_class_table
 from dotbogi.cli.wording import count, duration, rate
-from dotbogi.language import _
+from dotbogi.language import _, plural
 from dotbogi.training.events import EpochDone, Event, Listener, Notice, RunStarted, StepDone
 
 if TYPE_CHECKING:
@@ -83,7 +83,11 @@ def show_finished(output: Output, run: Run) -> None:
     summary: Mapping[str, Any] = run.summary()
     output.show("")
     output.show(
-        _("Finished after {epochs} epochs ({steps} steps) in {elapsed}, {rate}.").format(
+        plural(
+            "Finished after {epochs} epoch ({steps} steps) in {elapsed}, {rate}.",
+            "Finished after {epochs} epochs ({steps} steps) in {elapsed}, {rate}.",
+            summary["epochs"],
+        ).format(
             epochs=count(summary["epochs"]),
             steps=count(summary["steps"]),
             elapsed=duration(summary["elapsed_s"]),

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable
+from gettext import gettext
 
 import click
 
@@ -17,6 +18,9 @@ def displayed_width(text: str) -> int:
 
 class WideHelpFormatter(click.HelpFormatter):
     """click's formatter, for text in which some characters are two columns wide."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        super().write_usage(prog, args, _counted(prefix or f"{gettext('Usage:')} "))
 
     def write_text(self, text: str) -> None:
         super().write_text(_counted(text))

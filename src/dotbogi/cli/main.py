@@ -51,6 +51,20 @@ class Program(click.Group):
             return None
         return importlib.import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}").command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        known = self.list_commands(ctx)
+        if args[0] not in known and not args[0].startswith("-"):
+            from dotbogi.registry import nearest
+
+            close = nearest(args[0], known)
+            raise UsageError(
+                _("There is no command {name}.").format(name=repr(args[0])),
+                fix=_("Did you mean {names}?").format(names=", ".join(close)) if close else _help_hint("dotbogi"),
+            )
+        return super().resolve_command(ctx, args)
+
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         write_paragraphs(PARAGRAPHS, formatter)
 
@@ -89,7 +103,8 @@ def _explained(error: Exception) -> DotbogiError:
         case DotbogiError():
             return error
         case click.ClickException():
-            return UsageError(error.format_message(), fix=_help_hint(error))
+            context = error.ctx if isinstance(error, click.UsageError) else None
+            return UsageError(error.format_message(), fix=_help_hint(context.command_path if context else "dotbogi"))
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
             return UsageError(f"{where}{error.strerror or error}")
@@ -100,9 +115,8 @@ def _explained(error: Exception) -> DotbogiError:
             )
 
 
-def _help_hint(error: click.ClickException) -> str:
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    return _("`{command} --help` says what is possible.").format(command=context.command_path if context else "dotbogi")
+def _help_hint(command: str) -> str:
+    return _("`{command} --help` says what is possible.").format(command=command)
 
 
 def _show_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -84,9 +84,9 @@ class Progress:
     def _draw(self, event: StepDone) -> None:
         self._pace.measure(event.step)
         where = _("Epoch {epoch}/{epochs}").format(epoch=event.epoch + 1, epochs=self._epochs)
-        numbers = [_("loss {loss}").format(loss=number(self._pace.loss))]
+        numbers = [_("loss {value}").format(value=number(self._pace.loss))]
         if self._accuracy is not None:
-            numbers.append(_("accuracy {accuracy}").format(accuracy=percent(self._accuracy)))
+            numbers.append(_("accuracy {value}").format(value=percent(self._accuracy)))
         numbers.append(rate(self._pace.images_per_second))
         left = self._pace.seconds_left(event.steps - event.step)
         numbers.append(_("{duration} left").format(duration=duration(left)))
@@ -201,14 +201,12 @@ def start_lines(event: RunStarted) -> list[str]:
         _("Run {run}: {model}, {parameters} parameters").format(
             run=event.run, model=facts["model"], parameters=count(facts["parameters"])
         ),
-        _("  data {data}: {images} images for training").format(
-            data=facts["data"], images=count(facts["training_images"])
-        )
+        _("  data {data}: {images} images to train").format(data=facts["data"], images=count(facts["training_images"]))
         + "".join(
             text.format(images=count(facts[key]))
             for key, text in (
-                ("validation_images", _(", {images} for validation")),
-                ("test_images", _(", {images} for the test")),
+                ("validation_images", _(", {images} to validate")),
+                ("test_images", _(", {images} to test")),
             )
             if facts.get(key)
         ),
@@ -225,13 +223,15 @@ def start_lines(event: RunStarted) -> list[str]:
 def epoch_line(event: EpochDone) -> str:
     """Returns what an epoch brought, in one line."""
     row: Mapping[str, Any] = event.row
-    texts = (
+    texts = [
         ("training_loss", _("loss {value}"), number),
         ("training_accuracy", _("accuracy {value}"), percent),
-        ("validation_loss", _("validation: loss {value}"), number),
-        ("validation_accuracy", _("accuracy {value}"), percent),
+        ("validation_accuracy", _("validation {value}"), percent),
         ("images_per_second", "{value}", rate),
-    )
+    ]
+    # A screen's width has no room for both.
+    if "validation_accuracy" not in row:
+        texts.insert(2, ("validation_loss", _("validation loss {value}"), number))
     parts = [text.format(value=shown(row[key])) for key, text, shown in texts if row.get(key) is not None]
     width = len(str(event.epochs))
     head = _("Epoch {epoch}/{epochs}").format(epoch=f"{event.epoch + 1:{width}d}", epochs=event.epochs)

@@ -26,9 +26,9 @@ def rate(images_per_second: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Returns a time: ``0:07``, ``12:34``, ``1:02:03``; below ten seconds with a decimal: ``3.4 s``."""
-    if seconds < 10:
-        return _("{seconds} s").format(seconds=f"{seconds:.1f}")
+    """Returns a time: ``3.4 s``, ``42 s``, ``12:34``, ``1:02:03``."""
+    if seconds < 59.5:
+        return _("{seconds} s").format(seconds=f"{seconds:.1f}" if seconds < 9.95 else f"{seconds:.0f}")
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
