@@ -1,6 +1,6 @@
 """One forward pass before a training, so that a model that does not fit is known by its layer."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -48,7 +48,7 @@ def _cuda_devices(images: Tensor) -> list[int]:
 
 
 @contextmanager
-def _buffers_kept(module: nn.Module) -> Iterator[None]:
+def _buffers_kept(module: nn.Module) -> Generator[None]:
     kept = [
         (owner, name, buffer, buffer.detach().clone())
         for owner in module.modules()
@@ -72,7 +72,7 @@ class _Path:
         self.before = images
 
     @contextmanager
-    def watching(self, module: nn.Module) -> Iterator[None]:
+    def watching(self, module: nn.Module) -> Generator[None]:
         with ExitStack() as hooks:
             for name, layer in module.named_modules():
                 before = layer.register_forward_pre_hook(self._entering(name), with_kwargs=True)

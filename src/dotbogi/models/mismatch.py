@@ -79,7 +79,7 @@ def _convolution(arrival: Arrival, layer: Any) -> ShapeError | None:
         )
     came = arrival.shape[-spatial - 1]
     if came == layer.in_channels:
-        return _too_small(arrival)
+        return _too_small(arrival, layer)
     if spatial == 2 and arrival.shape[-1] == layer.in_channels:
         return _channels_last_axis(arrival, expected)
     return ShapeError(
@@ -116,15 +116,14 @@ def _normalisation(arrival: Arrival, layer: Any) -> ShapeError | None:
     )
 
 
-def _pooling(arrival: Arrival, layer: Any) -> ShapeError | None:
-    return _too_small(arrival)
-
-
-def _too_small(arrival: Arrival) -> ShapeError | None:
-    kernel: Any = getattr(arrival.layer, "kernel_size", 1)
-    sides = arrival.shape[-len(kernel) :] if isinstance(kernel, tuple) else arrival.shape[-2:]
-    kernels = kernel if isinstance(kernel, tuple) else (kernel,) * len(sides)
-    if all(side >= size for side, size in zip(sides, kernels, strict=True)):
+def _too_small(arrival: Arrival, layer: Any) -> ShapeError | None:
+    kernels = _per_side(layer.kernel_size)
+    # "same" padding makes room for any kernel; a transposed convolution needs none.
+    if isinstance(layer.padding, str) or getattr(layer, "transposed", False) or len(arrival.shape) < len(kernels):
+        return None
+    sides = arrival.shape[-len(kernels) :]
+    room = [side + 2 * padding for side, padding in zip(sides, _per_side(layer.padding), strict=False)]
+    if all(side >= size for side, size in zip(room, kernels, strict=False)):
         return None
     return ShapeError(
         _("{name} has a kernel of {kernel}, but the feature map that came is only {sides} pixels.").format(
@@ -136,9 +135,13 @@ def _too_small(arrival: Arrival) -> ShapeError | None:
     )
 
 
+def _per_side(value: Any) -> tuple[int, ...]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
 _EXPLANATIONS: dict[Any, Callable[[Arrival, Any], ShapeError | None]] = {
     nn.Linear: _linear,
     _ConvNd: _convolution,
     _NormBase: _normalisation,
-    (nn.MaxPool2d, nn.AvgPool2d): _pooling,
+    (nn.MaxPool2d, nn.AvgPool2d): _too_small,
 }

@@ -5,7 +5,7 @@ import importlib.abc
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -132,7 +132,7 @@ def _import(own: OwnModel) -> ModuleType:
 
 
 @contextmanager
-def _importable(folder: Path) -> Iterator[None]:
+def _importable(folder: Path) -> Generator[None]:
     """Lets files that lie beside the model be imported meanwhile, and forgets them after."""
     before = set(sys.modules)
     sys.path.insert(0, str(folder))

@@ -1,7 +1,7 @@
 """torchvision's classification models, fitted to the classes and channels at hand."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -72,7 +72,9 @@ def build(name: str, *, num_classes: int, in_channels: int, image_size: tuple[in
 def _options(name: str, image_size: tuple[int, int], pretrained: bool) -> dict[str, Any]:
     if name in ("googlenet", "inception_v3"):
         # Their side classifiers would make training return more than logits.
-        return {"aux_logits": False} if pretrained else {"aux_logits": False, "init_weights": True}
+        if not pretrained:
+            return {"aux_logits": False, "init_weights": True}
+        return {"aux_logits": False} if name == "inception_v3" else {}  # googlenet's are off without being asked
     argument = _size_argument(name)
     if argument == "image_size":
         return {argument: image_size[0]}
@@ -80,7 +82,7 @@ def _options(name: str, image_size: tuple[int, int], pretrained: bool) -> dict[s
 
 
 @contextmanager
-def _no_pickle() -> Iterator[None]:
+def _no_pickle() -> Generator[None]:
     # torch.hub loads published weights with weights_only=False; the variable overrules it.
     variable = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(variable)
@@ -97,7 +99,7 @@ def _no_pickle() -> Iterator[None]:
 def _replace_classifier(model: nn.Module, published: int, num_classes: int) -> None:
     for name, layer in list(model.named_modules()):
         if isinstance(layer, nn.Linear) and layer.out_features == published:
-            model.set_submodule(name, nn.Linear(layer.in_features, num_classes, bias=layer.bias is not None))
+            model.set_submodule(name, nn.Linear(layer.in_features, num_classes, bias=_has_bias(layer)))
         elif isinstance(layer, nn.Conv2d) and layer.out_channels == published:  # squeezenet's
             model.set_submodule(name, _convolution_like(layer, layer.in_channels, num_classes))
 
@@ -122,5 +124,9 @@ def _convolution_like(layer: nn.Conv2d, in_channels: int, out_channels: int) -> 
         cast(tuple[int, int], layer.kernel_size),
         stride=cast(tuple[int, int], layer.stride),
         padding=cast(tuple[int, int], layer.padding),
-        bias=layer.bias is not None,
+        bias=_has_bias(layer),
     )
+
+
+def _has_bias(layer: Any) -> bool:
+    return layer.bias is not None

@@ -12,7 +12,7 @@ from dotbogi.registry import LOSSES, Hyperparameter, check_hyperparameters
 if TYPE_CHECKING:
     import torch
 
-    LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    from dotbogi.training.step import LossFunction
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from dotbogi.training.loss import LossFunction
+    from dotbogi.training.step import LossFunction
 
 
 def build(*, num_classes: int, device: torch.device, dtype: torch.dtype) -> LossFunction:
