@@ -9,8 +9,9 @@ OPTIMIZER = OptimizerEntry(
     title=mark("LAMB (layer-wise adaptive moments)"),
     text=mark("Adam's direction, scaled in each tensor so that the step is in proportion to the weights' norm."),
     implementation="timm.optim:Lamb",
+    # A step changes a tensor by the fraction lr of its norm: timm's 0.001 suits tens of thousands of steps.
     hyperparameters=(
-        learning_rate(0.001),
+        learning_rate(0.01),
         beta1(),
         beta2(),
         epsilon(1e-6),

@@ -8,7 +8,8 @@ OPTIMIZER = OptimizerEntry(
     title=mark("Lion (evolved sign momentum)"),
     text=mark("Step by exactly lr in every weight, along the sign of a mixture of gradient and average gradient."),
     implementation="timm.optim:Lion",
-    hyperparameters=(learning_rate(0.0001), beta1(), beta2(0.99), decoupled_decay(0.0)),
+    # The paper advises a third to a tenth of AdamW's lr.
+    hyperparameters=(learning_rate(0.0003), beta1(), beta2(0.99), decoupled_decay(0.0)),
     # The sign is that of the β₁-mixture, not of the stored average: a quarter of the signs differ (opt-lion).
     formula=r"""\begin{aligned}
 g_t &= \nabla L(w_{t-1}) \\
