@@ -46,14 +46,15 @@ SCHEDULE = ScheduleEntry(
         Hyperparameter("start_factor", 0.04, low=0, high=1, text=mark("where the rise starts, as a factor of lr")),
         Hyperparameter("final_factor", 4e-6, low=0, high=1, text=mark("where the fall ends, as a factor of lr")),
     ),
-    formula=r"""f(s) = \begin{cases}
+    formula=r"""\begin{aligned}
+f(s) &= \begin{cases}
 h\bigl(f_\text{start}, 1, s / p\bigr) & s < p \\
 h\bigl(1, f_\text{final}, (s - p) / (S - 1 - p)\bigr) & s \ge p
 \end{cases}
-\qquad p = \max(\text{rise} \cdot S - 1,\, 0)
-\\
-\text{linear: } h(a, b, x) = a + (b - a)\, x
-\qquad \text{cosine: } h(a, b, x) = b + \tfrac12 (a - b)(1 + \cos \pi x)""",
+\qquad p = \max(\text{rise} \cdot S - 1,\, 0) \\
+h(a, b, x) &= a + (b - a)\, x \quad\text{(linear)}
+\qquad\text{or}\quad b + \tfrac12 (a - b)(1 + \cos \pi x) \quad\text{(cosine)}
+\end{aligned}""",
     source="Smith & Topin 2018, arXiv:1708.07120; torch.optim.lr_scheduler.OneCycleLR",
     start=start,
 )
