@@ -18,6 +18,7 @@ from dotbogi.store.rows import EPOCH_COLUMNS, STEP_COLUMNS, Row, from_columns, i
 
 SCHEMA_VERSION = 1
 NAME = "dotbogi.sqlite"
+LOCK = ".opening.lock"  # not dotbogi.sqlite.lock: where there are no file locks, SQLite makes a folder of that name
 WAIT_S = 60.0  # for another process: each of its writes takes milliseconds, a rebuild of long runs seconds
 
 # Columns without a type keep integers integers and floats floats.
@@ -64,7 +65,7 @@ class Database:
         self._open: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._threads = threading.RLock()
-        self._processes = FileLock(folder / f"{NAME}.lock", timeout=WAIT_S, thread_local=False)
+        self._processes = FileLock(folder / LOCK, timeout=WAIT_S, thread_local=False)
 
     def query(self, sql: str, parameters: Sequence[Any], decode: Callable[[tuple[Any, ...]], T]) -> list[T]:
         """Returns the decoded rows of a query.

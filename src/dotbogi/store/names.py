@@ -21,7 +21,8 @@ def new_id(moment: datetime, model: str) -> str:
         moment: by the person's own clock.
         model: the model's name as a recipe has it; ``auto`` and other words that say nothing are left out.
     """
-    words = PurePath(model.split(":")[0].replace("\\", "/")).stem.lower()
+    file = re.sub(r":[^:/\\]*$", "", model)  # without a file's factory
+    words = PurePath(file.replace("\\", "/")).stem.lower()
     slug = re.sub(r"[^a-z0-9]+", "-", words).strip("-")[:24].strip("-")
     return f"{moment:%Y%m%d-%H%M%S}" + (f"-{slug}" if slug and slug != "auto" else "")
 

@@ -43,14 +43,14 @@ def to_safetensors(weights: Mapping[str, Tensor]) -> bytes:
     the names' order and the ties stand in its metadata.
 
     Raises:
-        CheckpointError: something that is not a tensor, or a dtype that the format does not have.
+        CheckpointError: something that is not a dense tensor, or a dtype that the format does not have.
     """
-    ties = _ties(weights)
-    stored = {name: _alone(weights[name]) for name in weights if name not in ties}
-    metadata = {"format": "pt", "names": json.dumps(list(weights)), "ties": json.dumps(ties)}
     try:
+        ties = _ties(weights)
+        stored = {name: _alone(weights[name]) for name in weights if name not in ties}
+        metadata = {"format": "pt", "names": json.dumps(list(weights)), "ties": json.dumps(ties)}
         return safetensors.torch.save(stored, metadata)
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise CheckpointError(_("These weights cannot be saved: {error}").format(error=error)) from error
 
 
