@@ -8,6 +8,7 @@ Source: A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html, "Dataset lay
 
 import pickletools
 import tarfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,21 +54,23 @@ def read_cifar(paths: list[Path], contents: tuple[str, ...], labels: str, names:
 
 
 def _contents(paths: list[Path], names: tuple[str, ...]) -> dict[str, bytes]:
-    if len(paths) == len(names):
-        return {name: path.read_bytes() for name, path in zip(names, paths, strict=True)}
-    found: dict[str, bytes] = {}
     try:
-        with tarfile.open(paths[0]) as archive:
-            for member in archive:
-                file = archive.extractfile(member)
-                if file is not None:
-                    found[member.name.rpartition("/")[2]] = file.read()
-    except (OSError, EOFError, tarfile.TarError) as error:
+        if len(paths) == len(names):
+            return {name: path.read_bytes() for name, path in zip(names, paths, strict=True)}
+        found = _unpacked(paths[0])
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise _damaged(paths[0].name, str(error)) from error
     missing = [name for name in names if name not in found]
     if missing:
         raise _damaged(paths[0].name, _("it lacks {names}").format(names=", ".join(missing)))
     return found
+
+
+def _unpacked(path: Path) -> dict[str, bytes]:
+    # Into memory: nothing that an archive says about places is followed.
+    with tarfile.open(path) as archive:
+        files = ((member.name, archive.extractfile(member)) for member in archive)
+        return {name.rpartition("/")[2]: file.read() for name, file in files if file is not None}
 
 
 def _batch(name: str, content: bytes, labels: str) -> Labelled:

@@ -30,7 +30,10 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """(height, width) of the picture once it is upright, from its header alone."""
+    """(height, width) of the picture once it is upright, from its header alone (a TIFF's from its pixels)."""
+    if image.format == "TIFF":
+        image.load()  # Pillow turns these by itself, from some version on in the header's size too
+        return image.height, image.width
     width, height = image.size
     turned = image.getexif().get(0x0112, 1) >= 5  # orientations 5…8 exchange the sides
     return (width, height) if turned else (height, width)

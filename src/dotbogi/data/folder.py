@@ -70,20 +70,21 @@ def _list(root: Path) -> Listing:
     classes = tuple(sorted(found["train"]))
     _check_classes(folders, found)
     splits: dict[str, Files] = {}
-    hashed = hashlib.sha256()
+    stamped: list[str] = []
     for split, class_folders in found.items():
         files = splits[split] = Files()
         for label, name in enumerate(classes):
             for path, relative, *facts in sorted(_files(class_folders.get(name, "")), key=lambda file: file[1]):
                 files.paths.append(path)
                 files.labels.append(label)
-                hashed.update(f"{split}/{name}/{relative}\0{facts}\n".encode("utf-8", "surrogateescape"))
+                stamped.append(f"{split}/{name}/{relative}\0{facts}\n")
             if split == "train" and files.labels[-1:] != [label]:
                 raise DataError(
                     _("The class folder {path} holds no images.").format(path=class_folders[name]),
                     fix=_("Put images into it, or remove it."),
                 )
-    return Listing(root, classes, {name: files for name, files in splits.items() if files.paths}, hashed.hexdigest())
+    stamp = hashlib.sha256("".join(stamped).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return Listing(root, classes, {name: files for name, files in splits.items() if files.paths}, stamp)
 
 
 def _split_folders(root: Path) -> dict[str, str]:
@@ -142,3 +143,8 @@ def _visible(folder: str) -> Iterator[os.DirEntry[str]]:
         for entry in entries:
             if not entry.name.startswith(".") and entry.name.lower() not in _HIDDEN:
                 yield entry
+
+
+def files_below(folder: str) -> list[str]:
+    """Returns the paths of all files in a folder and below it, sorted; hidden ones are left out."""
+    return sorted(path for path, *_facts in _files(folder))

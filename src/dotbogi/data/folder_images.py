@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dotbogi.data.cache import ImagesWriter
-from dotbogi.data.decode import Broken, broken_images_error, decode_stream, listed, probe
+from dotbogi.data.chunk import Broken
+from dotbogi.data.decode import broken_images_error, decode_stream, listed, probe
 from dotbogi.data.folder import Listing
 from dotbogi.data.image_size import Wanted, choose_image_size
 from dotbogi.data.source import Listener

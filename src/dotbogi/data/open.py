@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dotbogi.data.cache import Entry, ImagesWriter, cached, digest, fingerprint_of
+from dotbogi.data.chunk import Broken
 from dotbogi.data.convert import convert, resolved
 from dotbogi.data.dataset import Dataset
-from dotbogi.data.decode import Broken, listed
+from dotbogi.data.decode import broken_images_error, listed
 from dotbogi.data.folder import list_folder
 from dotbogi.data.folder_images import FolderImages
 from dotbogi.data.image_size import Wanted
@@ -78,7 +79,7 @@ def _prepare_source(name: str, found: Found, wanted: Wanted, listener: Listener)
         return _in_memory(name, found.read(), wanted)
 
     def build(file: BinaryIO) -> tuple[ImagesWriter, NDArray[np.int64], dict[str, Any]]:
-        material = found.read()
+        material = _checked(name, found.read())
         parts = {"train": material.train} | ({"test": material.test} if material.test else {})
         counts = {split: len(part.images) for split, part in parts.items()}
         channels, image_size = resolved(wanted, material.train.images)
@@ -94,6 +95,28 @@ def _prepare_source(name: str, found: Found, wanted: Wanted, listener: Listener)
     return _prepared(name, entry)
 
 
+def _checked(name: str, material: Material) -> Material:
+    for split, part in (("training", material.train), ("test", material.test)):
+        if part is None:
+            continue
+        if len(part.images) != len(part.labels):
+            raise DataError(
+                _("{name} has {images} {split} images but {labels} labels.").format(
+                    name=name, images=len(part.images), split=split, labels=len(part.labels)
+                ),
+                fix=_("Its files do not go together: remove them, so that they are downloaded again."),
+            )
+        low, high = int(part.labels.min()), int(part.labels.max())
+        if low < 0 or high >= len(material.classes):
+            raise DataError(
+                _("{name} has labels in {low}…{high}; its {classes} classes are counted from 0 to {last}.").format(
+                    name=name, low=low, high=high, classes=len(material.classes), last=len(material.classes) - 1
+                ),
+                fix=_("Its files do not go together: remove them, so that they are downloaded again."),
+            )
+    return material
+
+
 def _in_memory(name: str, material: Material, wanted: Wanted) -> Prepared:
     images, labels = material.train.images, material.train.labels
     if images.dtype == np.uint8:
@@ -106,9 +129,11 @@ def _in_memory(name: str, material: Material, wanted: Wanted) -> Prepared:
 def _prepare_folder(root: Path, wanted: Wanted, skip_broken: bool, listener: Listener) -> Prepared:
     listing = list_folder(root)
     images = FolderImages(listing, wanted, skip_broken, listener)
-    slot = f"folder-{digest(str(root.resolve()), _settings(wanted), skip_broken)}"
-    entry = cached(slot, listing.stamp, images.write)
-    missing = {path for path, _reason in entry.facts["broken"]}
+    entry = cached(f"folder-{digest(str(root.resolve()), _settings(wanted))}", listing.stamp, images.write)
+    broken = [Broken(path, reason) for path, reason in entry.facts["broken"]]
+    if broken and not skip_broken:  # it was decoded when they were to be skipped
+        raise broken_images_error(broken, len(images.paths))
+    missing = {file.path for file in broken}
     whole = [path for path in images.paths if path not in missing] if missing else images.paths
     return _prepared(str(root), entry, whole)
 

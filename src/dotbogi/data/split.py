@@ -26,17 +26,17 @@ def hold_out(
         Positions of the images that are kept and of those held out, each ascending.
     """
     order = permutation(key(seed, stream), 0, len(labels)).numpy()
-    held: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        held.append(members[: _count(len(members), fraction)])
+    by_class = order[np.argsort(labels[order], kind="stable")]
     chosen = np.zeros(len(labels), bool)
-    chosen[np.concatenate(held)] = True
+    start = 0
+    for count in np.bincount(labels).tolist():
+        chosen[by_class[start : start + _count(count, fraction)]] = True
+        start += count
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
 def _count(images: int, fraction: float) -> int:
-    if fraction == 0:
+    if fraction == 0 or images == 0:
         return 0
     least = 1 if images >= ENOUGH else 0
     return min(max(int(images * fraction + 0.5), least), images - 1)
