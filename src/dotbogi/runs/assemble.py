@@ -88,7 +88,7 @@ def evaluation_batches(split: Split, preprocessing: Preprocessing, device: torch
     return Batches(
         split,
         preprocessing.normalisation,
-        batch_size=min(EVALUATION_BATCH, len(split.labels)),
+        batch_size=min(EVALUATION_BATCH, len(split.labels)) or 1,  # of predict, no file of a chunk may be an image
         seed=0,
         shuffle=False,
         device=device,
