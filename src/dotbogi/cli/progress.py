@@ -80,6 +80,7 @@ class Progress:
         for line in start_lines(event) if event.facts else []:
             self._say(line)
         self._pace.begin()
+        self._next_drawing = self._clock() + self._interval
 
     def _draw(self, event: StepDone) -> None:
         self._pace.measure(event.step)

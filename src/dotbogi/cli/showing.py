@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dotbogi.cli.tables import metric_lines, metric_title, metric_value, per_class_table, status_title, table
-from dotbogi.cli.wording import count, duration, rate
+from dotbogi.cli.wording import count, duration
 from dotbogi.language import _
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _epochs_table(history: list[dict[str, Any]]) -> Table:
         "validation_loss": (_("validation loss"), lambda value: metric_value("loss", value)),
         "validation_accuracy": (_("validation accuracy"), lambda value: metric_value("accuracy", value)),
         "elapsed_s": (_("time"), duration),
-        "images_per_second": (_("speed"), rate),
+        "images_per_second": (_("images/s"), lambda value: count(round(value))),
     }
     there = [name for name in columns if history[-1].get(name) is not None]
     result = table(*(columns[name][0] for name in there), numbers=range(len(there)))

@@ -103,7 +103,7 @@ def _list(output: Output, kind: str, registry: Registry, ids: list[str], *, deta
 
 
 def _list_library(output: Output, kind: str | None, library: str, search: str) -> None:
-    from dotbogi.models.build import library_names
+    from dotbogi.models.library import library_names
 
     if kind not in (None, "models"):
         raise RecipeError(_("Only models come from a library."), fix=_("Write: dotbogi list models --library timm"))
