@@ -1,5 +1,8 @@
 """Several processes at once, and processes that are killed at any moment."""
 
+import os
+import random
+import signal
 import subprocess
 import sys
 
@@ -10,22 +13,33 @@ from dotbogi.store.checkpoints import CheckpointFolder
 from dotbogi.store.runs_folder import RunsFolder
 from dotbogi.store.weights import weights_sha256
 
-WRITER = """
-import sys
+# Imports torch once, then forks a writer for each line it reads.
+WRITERS = """
+import os, sys
 from pathlib import Path
 import torch
 from dotbogi.store.checkpoints import CheckpointFolder
 
 folder = CheckpointFolder(Path(sys.argv[1]))
-step = int(sys.argv[2])
-while True:
+
+def write(step):
     weights = {"w": torch.full((30_000,), float(step))}
     folder.write("best", step, weights, {"step": step, "momentum": weights["w"]})
     folder.write("snapshot", step % 3, weights, {"step": step})
     folder.add_next_weights(step % 3, weights)
     folder.write("last", step, weights, {"step": step, "momentum": weights["w"]})
-    print(step, flush=True)
-    step += 1
+    print("step", step, flush=True)
+
+for line in iter(sys.stdin.readline, ""):
+    child = os.fork()
+    if child == 0:
+        step = int(line)
+        while True:
+            write(step)
+            step += 1
+    print("child", child, flush=True)
+    os.waitpid(child, 0)
+    print("dead", flush=True)
 """
 
 
@@ -88,15 +102,13 @@ def test_two_processes_train_in_one_folder(tmp_path):
     runs.close()
 
 
-def check(folder, printed):
-    for kind, read in (("last", folder.read_last), ("best", folder.read_best)):
+def check_whole(folder, printed):
+    for read in (folder.read_last, folder.read_best):
         checkpoint = read()
-        assert checkpoint.skipped == [], kind
-        assert checkpoint.step >= printed
-        assert checkpoint.state["step"] == checkpoint.step
-        value = checkpoint.weights["w"].unique()
-        assert value.tolist() == [float(checkpoint.step)]
-        assert checkpoint.state["momentum"].unique().tolist() == value.tolist()
+        assert checkpoint.skipped == []
+        assert checkpoint.state["step"] == checkpoint.step >= printed
+        assert checkpoint.weights["w"].unique().tolist() == [float(checkpoint.step)]
+        assert checkpoint.state["momentum"].unique().tolist() == [float(checkpoint.step)]
     for step in folder.snapshots():
         snapshot = folder.read_snapshot(step)
         assert snapshot.weights["w"].unique().tolist() == [float(snapshot.state["step"])]
@@ -105,25 +117,35 @@ def check(folder, printed):
     return folder.read_last().step
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="one import of torch for many writers needs fork")
 def test_killed_at_any_moment_the_checkpoints_are_whole(tmp_path):
     folder = CheckpointFolder(tmp_path)
-    step = 0
-    for kill in range(3):
-        command = [sys.executable, "-c", WRITER, str(tmp_path), str(step)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            # The pipe is read a little, then not at all: the kill comes wherever the writer then is.
-            printed = [int(process.stdout.readline()) for _ in range(1 + 3 * kill)][-1]
-            for _ in range(200):
-                check_nothing_half(tmp_path)
-            process.kill()
-        step = check(folder, printed) + 1
+    moments = random.Random(0)
+    step = in_the_middle = 0
+    command = [sys.executable, "-c", WRITERS, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(10):
+            process.stdin.write(f"{step}\n")
+            process.stdin.flush()
+            said = [process.stdout.readline().split() for _ in range(2 + moments.randrange(3))]
+            for _ in range(moments.randrange(800)):  # the time that the writer has, without sleeping
+                check_nothing_half(tmp_path / "checkpoints")
+            os.kill(next(int(number) for word, number in said if word == "child"), signal.SIGKILL)
+            said += [line.split() for line in iter(process.stdout.readline, "dead\n")]
+            in_the_middle += any(tmp_path.glob("*/.writing-*"))
+            step = check_whole(folder, max(int(number) for word, number in said if word == "step")) + 1
+        process.stdin.close()
+    assert in_the_middle > 0, "no kill came while a folder was being written"
 
 
-def check_nothing_half(path):
-    """What a reader sees beside a writer that is at work: under a checkpoint's name never a part of one."""
-    for checkpoint in (path / "checkpoints").glob("last-*"):
-        names = {item.name for item in checkpoint.iterdir()} if checkpoint.exists() else set()
-        assert not names or names == {"weights.safetensors", "state.pt", "checkpoint.json"} or not checkpoint.exists()
+def check_nothing_half(folder):
+    """Asserts what a reader sees beside a writer at work: under a checkpoint's name never a part of one."""
+    for path in folder.glob("last-*"):
+        try:
+            names = sorted(item.name for item in path.iterdir())
+        except FileNotFoundError:  # it has just been pruned
+            continue
+        assert names == ["checkpoint.json", "state.pt", "weights.safetensors"]
 
 
 DIES = """

@@ -4,8 +4,9 @@ import errno
 import os
 import shutil
 import sqlite3
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from dotbogi.errors import RunError
@@ -16,35 +17,59 @@ DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 SQLITE_DENIED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
 
 
-def write_synced(path: Path, content: bytes) -> None:
-    """Writes a file and waits until the disk has it."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(path: Path) -> None:
-    """Waits until the disk has the folder's names; where a folder cannot be opened (Windows) there is no such call."""
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def replace_file(path: Path, content: bytes) -> None:
     """Puts new content in a file's place: whoever reads it sees the old or the new, never a part."""
     aside = path.with_name(f".{path.name}.writing")
     try:
-        write_synced(aside, content)
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         aside.replace(path)
     except BaseException:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+
+
+def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
+    """Makes a folder with its files: whoever looks sees all of it or nothing.
+
+    The rename itself is not waited for: a power cut just then gives the state before, which is whole too.
+
+    Args:
+        path: a place where nothing is.
+        contents: the files' names and bytes.
+    """
+    aside = path.with_name(f".writing-{path.name}")
+    aside.mkdir()
+    try:
+        _write_synced(aside, contents)
+        _sync_folder(aside)
+        aside.rename(path)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _write_synced(folder: Path, contents: Mapping[str, bytes]) -> None:
+    with ExitStack() as stack:
+        files = [stack.enter_context((folder / name).open("wb")) for name in contents]
+        for file, content in zip(files, contents.values(), strict=True):
+            file.write(content)
+            file.flush()
+        # At once, so that the file system's journal is written once: 3 ms instead of 25 on ext4 for three files.
+        with ThreadPoolExecutor(len(files)) as pool:
+            list(pool.map(os.fsync, [file.fileno() for file in files]))
+
+
+def _sync_folder(path: Path) -> None:
+    with suppress(OSError):  # Windows cannot open a folder, and has no such call
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def discard_folder(path: Path) -> None:

@@ -13,7 +13,6 @@ One process writes at a time (it holds the run's lock); any number may read.
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,8 +29,7 @@ from dotbogi.store.atomic import (
     discard_remains,
     replace_file,
     storage_errors,
-    sync_folder,
-    write_synced,
+    write_folder,
 )
 from dotbogi.store.weights import from_safetensors, to_safetensors
 
@@ -49,7 +47,7 @@ class Checkpoint:
 
     Args:
         step: updates done before.
-        weights: the model's state dict, on the CPU, contiguous, in its own order.
+        weights: the model's state dict, on the CPU, contiguous, in their own order.
         state: what else was given: optimizer, schedule, position in the epoch, …; a snapshot's has ``indices``.
         path: the folder it was read from.
         next_weights: a snapshot's weights after the step, where they were added.
@@ -107,7 +105,8 @@ class CheckpointFolder:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             discard_remains(folder)
-            path = _write_folder(folder, self._free_place(kind, step), contents)
+            path = folder / self._free_place(kind, step)
+            write_folder(path, contents)
         self._prune(kind)
         return path
 
@@ -215,21 +214,6 @@ def _sum(content: bytes) -> dict[str, Any]:
 
 def _manifest(kind: Kind, step: int, files: Mapping[str, Any]) -> bytes:
     return json.dumps({"format": FORMAT, "kind": kind, "step": step, "files": files}, indent=1).encode()
-
-
-def _write_folder(folder: Path, name: str, contents: Mapping[str, bytes]) -> Path:
-    aside = folder / f".writing-{name}"
-    aside.mkdir()
-    try:
-        for file, content in contents.items():
-            write_synced(aside / file, content)
-        sync_folder(aside)
-        aside.rename(folder / name)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-    sync_folder(folder)
-    return folder / name
 
 
 def _read(place: _Place) -> Checkpoint:
