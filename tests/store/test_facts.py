@@ -24,6 +24,14 @@ def test_versions_and_hardware():
     assert hardware["gpus"] == [] or all(hardware["gpus"])
 
 
+def test_gpus_are_named_by_their_driver(tmp_path, monkeypatch):
+    for bus, text in (("0000:01:00.0", "Model: \t\t NVIDIA H100 80GB HBM3\nIRQ: 17\n"), ("0000:02:00.0", "IRQ: 18\n")):
+        (tmp_path / bus.replace(":", "-")).mkdir()
+        (tmp_path / bus.replace(":", "-") / "information").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(facts, "NVIDIA_FOLDER", tmp_path)
+    assert system_facts()["hardware"]["gpus"] == ["NVIDIA H100 80GB HBM3", "NVIDIA"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="compared with Linux's own count")
 def test_memory_is_that_of_the_system():
     kilobytes = Path("/proc/meminfo").read_text(encoding="utf-8").split()[1]

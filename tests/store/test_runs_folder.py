@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from dotbogi.errors import RunError
 from dotbogi.recipe import Recipe
-from dotbogi.store import atomic, record, runs_folder
+from dotbogi.store import atomic, database, record, runs_folder
 from dotbogi.store.runs_folder import RunsFolder
 
 RECIPE = Recipe(model="simple-cnn", optimizer={"name": "adam", "lr": 1e-3})
@@ -178,10 +178,21 @@ def test_a_run_folder_that_was_copied_here_is_taken_in(runs, tmp_path):
     elsewhere = RunsFolder(tmp_path / "elsewhere")
     run = make(elsewhere, "copied")
     runs.create("", Recipe(model="small-cnn"), {})
+    newest = runs.find("last").id
     shutil.copytree(run.path, runs.path / run.id)
     runs.close()
     assert shown(runs.find("copied")) == shown(run)
+    assert runs.find("last").id == newest
+    assert [found.id for found in runs.runs()] == [run.id, newest]
     elsewhere.close()
+
+
+def test_a_run_that_its_own_process_adds_at_the_same_moment_is_added_once(runs):
+    run = make(runs)
+    steps = run.steps()
+    runs._database.write(lambda connection: database._insert_run(connection, run._record, [], []))
+    assert [found.id for found in runs.runs()] == [run.id]
+    assert run.steps() == steps
 
 
 def damage(path, how):

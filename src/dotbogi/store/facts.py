@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 GIT_TIMEOUT_S = 0.5
+NVIDIA_FOLDER = Path("/proc/driver/nvidia/gpus")
 
 
 def system_facts() -> dict[str, Any]:
@@ -71,7 +72,7 @@ def _memory_bytes() -> int | None:
 def _gpus() -> list[str]:
     # Asking torch would start CUDA, a fifth of a second, also for a training on the CPU.
     texts: list[str] = []
-    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+    for path in sorted(NVIDIA_FOLDER.glob("*/information")):
         found = re.search(r"^Model:\s*(.+)$", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
         texts.append(found[1].strip() if found else "NVIDIA")
     torch = sys.modules.get("torch")

@@ -81,7 +81,7 @@ class RunsFolder:
         Raises:
             RunError: the folder cannot be read.
         """
-        return self._select("ORDER BY number")
+        return self._select("ORDER BY created, number")
 
     def find(self, word: str) -> StoredRun:
         """Returns the run that a word means.
@@ -97,7 +97,7 @@ class RunsFolder:
             found = self.runs()[-1:]
         else:
             found = self._select("WHERE id = ?", word) or self._select("WHERE name = ? AND name != ''", word)
-            found = found or self._select("WHERE substr(id, 1, ?) = ? ORDER BY number", len(word), word)
+            found = found or self._select("WHERE substr(id, 1, ?) = ? ORDER BY created, number", len(word), word)
         if len(found) != 1 or not word:
             raise self._not_one(word, found)
         return found[0]
