@@ -1,0 +1,1 @@
+"""Drawing primitives: arrays in, Plotly figure out; and the page that figures stand on."""
