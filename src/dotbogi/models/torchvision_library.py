@@ -61,6 +61,8 @@ def build(name: str, *, num_classes: int, in_channels: int, image_size: tuple[in
         weights = _weights(name)
         with _no_pickle():
             model = models.get_model(name, weights=weights, progress=False, **options)
+        if name == "inception_v3":  # googlenet drops its own
+            model.aux_logits, model.AuxLogits = cast(Any, (False, None))
         _replace_classifier(model, len(weights.meta["categories"]), num_classes)
     else:
         model = models.get_model(name, weights=None, num_classes=num_classes, **options)
@@ -71,10 +73,8 @@ def build(name: str, *, num_classes: int, in_channels: int, image_size: tuple[in
 
 def _options(name: str, image_size: tuple[int, int], pretrained: bool) -> dict[str, Any]:
     if name in ("googlenet", "inception_v3"):
-        # Their side classifiers would make training return more than logits.
-        if not pretrained:
-            return {"aux_logits": False, "init_weights": True}
-        return {"aux_logits": False} if name == "inception_v3" else {}  # googlenet's are off without being asked
+        # Their side classifiers would make training return more than logits; published weights bring them along.
+        return {} if pretrained else {"aux_logits": False, "init_weights": True}
     argument = _size_argument(name)
     if argument == "image_size":
         return {argument: image_size[0]}

@@ -40,5 +40,9 @@ MODEL = ModelEntry(
     description=mark("The lecture's CNN with 4 and 8 feature maps, few enough to look at every one, and a classifier."),
     factory=FeatureCNN,
     wants=Wants(smallest_side=2),
-    recipe={"optimizer": {"name": "adam", "lr": 0.005}, "schedule": {"name": "cosine"}, "training": {"epochs": 5}},
+    recipe={
+        "optimizer": {"name": "adam", "lr": 0.01},
+        "schedule": {"name": "one-cycle", "rise": 0.2, "anneal": "linear"},
+        "training": {"epochs": 5},
+    },
 )

@@ -41,5 +41,9 @@ MODEL = ModelEntry(
     description=mark("The lecture's CNN: two convolutions with ReLU and max pooling, and one linear layer."),
     factory=SimpleCNN,
     wants=Wants(smallest_side=4),
-    recipe={"optimizer": {"name": "adam", "lr": 0.005}, "schedule": {"name": "cosine"}, "training": {"epochs": 5}},
+    recipe={
+        "optimizer": {"name": "adam", "lr": 0.01},
+        "schedule": {"name": "one-cycle", "rise": 0.2, "anneal": "linear"},
+        "training": {"epochs": 5},
+    },
 )
