@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -131,16 +133,14 @@ def find_device(name: str) -> torch.device:
 
 def open_recipe_data(recipe: Recipe, wants: Wants, objects: Objects, listener: Listener) -> Dataset:
     """Opens the data of a recipe, with progress and notices told to the listener."""
-    wanted = {
-        "wants_channels": wants.channels,
-        "wants_image_size": wants.image_size,
-        "seed": recipe.training.seed,
-        "listener": lambda task, done, total: listener(Working(task, done, total)),
-    }
-    if objects.data is not None:
-        dataset = dataset_from_objects(objects.data, recipe.data, **wanted)
-    else:
-        dataset = open_dataset(recipe.data, **wanted)
+    open_it = partial(dataset_from_objects, objects.data) if objects.data is not None else open_dataset
+    dataset = open_it(
+        recipe.data,
+        wants_channels=wants.channels,
+        wants_image_size=wants.image_size,
+        seed=recipe.training.seed,
+        listener=lambda task, done, total: listener(Working(task, done, total)),
+    )
     for text in dataset.notices:
         listener(Notice(text))
     return dataset
@@ -196,9 +196,7 @@ def _ready(
     optimizer = build_optimizer(recipe.optimizer, model, device)
     schedule = build_schedule(recipe.schedule, steps=steps, steps_per_epoch=len(batches))
     state = TrainingState(model, optimizer, schedule, rules.scaler)
-    return Assembly(
-        recipe, dataset, preprocessing, loss_function, device, setting, rules, state, batches, steps
-    )
+    return Assembly(recipe, dataset, preprocessing, loss_function, device, setting, rules, state, batches, steps)
 
 
 def _refuse_mismatch(recipe: Recipe, dataset: Dataset, objects: Objects) -> None:
@@ -211,9 +209,9 @@ def _refuse_mismatch(recipe: Recipe, dataset: Dataset, objects: Objects) -> None
 
 def _with_what_the_data_decides(recipe: Recipe, dataset: Dataset, device: torch.device) -> Recipe:
     training = recipe.training
-    values = {
+    values: dict[str, Any] = {
         "training.device": str(device),
-        "optimizer.form": "single-tensor" if training.deterministic else resolved_form(recipe.optimizer, device),
+        "optimizer.form": resolved_form(recipe.optimizer, device, deterministic=training.deterministic),
     }
     if training.batch_size == "auto":
         values["training.batch_size"] = automatic_batch_size(len(dataset.train.labels))

@@ -89,9 +89,7 @@ def _training(assembly: Assembly, listener: Listener, stop: Callable[[], str | N
 
     def validate() -> dict[str, float]:
         assert validation is not None
-        return running_validation(
-            assembly.state.model, validation, assembly.loss_function, assembly.rules, classifies
-        )
+        return running_validation(assembly.state.model, validation, assembly.loss_function, assembly.rules, classifies)
 
     return Training(
         state=assembly.state,

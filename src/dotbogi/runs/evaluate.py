@@ -2,7 +2,6 @@
 
 from typing import Any
 
-
 from dotbogi.data.dataset import Dataset, Split
 from dotbogi.errors import DataError
 from dotbogi.language import _
@@ -89,5 +88,3 @@ def _refuse_other_classes(run: Run, dataset: Dataset) -> None:
 def _shown(classes: tuple[str, ...], most: int = 6) -> str:
     more = ["…"] if len(classes) > most else []
     return ", ".join([*classes[:most], *more]) or "–"
-
-

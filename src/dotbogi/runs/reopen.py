@@ -15,7 +15,6 @@ from dotbogi.training.loss import build_loss
 from dotbogi.training.precision import Setting
 from dotbogi.training.step import LossFunction
 
-
 MODEL_COPY = "model.py.txt"  # not .py, so that nothing imports it by mistake
 
 

@@ -1,14 +1,14 @@
 """What a training sets in torch for the whole process, put back afterwards."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
 
 
 @contextmanager
-def torch_set_for(deterministic: bool) -> Iterator[None]:
+def torch_set_for(deterministic: bool) -> Generator[None]:
     """Sets torch's global switches for a training, and puts them and the number of threads back afterwards.
 
     Args:

@@ -185,7 +185,7 @@ class _LossReader:
 
 def _non_finite(done: StepDone, loss: float) -> NonFiniteLossError:
     return NonFiniteLossError(
-        _("The loss became {loss} at step {step} (epoch {epoch}, learning rate {lr:g}), so the training stopped.").format(
+        _("The loss became {loss} at step {step} (epoch {epoch}, learning rate {lr:g}): the training stopped.").format(
             loss=loss, step=done.step, epoch=done.epoch, lr=done.lr
         ),
         fix=_("Try a learning rate of {lr:g}, or training.clip_norm = 1; the checkpoint before it is kept.").format(

@@ -119,9 +119,10 @@ def evaluate_model(
     if not classes:
         return Evaluation(len(logits), {"loss": loss})
     probabilities, predictions = logits.softmax(1).max(1)
+    correct = int((predictions == labels).sum())
     return Evaluation(
         len(logits),
-        {"loss": loss} | _classification_metrics(logits, labels, classes),
+        {"accuracy": correct / len(logits), "loss": loss, **_classification_metrics(logits, labels, classes)},
         _confusion(predictions, labels, classes),
         predictions.cpu(),
         probabilities.cpu(),
@@ -133,20 +134,24 @@ def _classification_metrics(logits: Tensor, labels: Tensor, classes: int) -> dic
     # Imported here: torchmetrics brings torchvision, together as long as torch itself.
     from torchmetrics.functional import classification as torchmetrics
 
-    rows = {"num_classes": classes, "validate_args": False}
-    probabilities = logits.softmax(1)
+    def macro(metric: Callable[..., Tensor]) -> float:
+        return float(metric(logits, labels, num_classes=classes, average="macro", validate_args=False))
+
+    calibration_error = torchmetrics.multiclass_calibration_error(
+        logits.softmax(1), labels, num_classes=classes, n_bins=CALIBRATION_BINS, validate_args=False
+    )
     metrics = {
-        "accuracy": torchmetrics.multiclass_accuracy(logits, labels, average="micro", **rows),
-        "precision": torchmetrics.multiclass_precision(logits, labels, average="macro", **rows),
-        "recall": torchmetrics.multiclass_recall(logits, labels, average="macro", **rows),
-        "f1": torchmetrics.multiclass_f1_score(logits, labels, average="macro", **rows),
-        "calibration_error": torchmetrics.multiclass_calibration_error(
-            probabilities, labels, n_bins=CALIBRATION_BINS, **rows
-        ),
+        "precision": macro(torchmetrics.multiclass_precision),
+        "recall": macro(torchmetrics.multiclass_recall),
+        "f1": macro(torchmetrics.multiclass_f1_score),
+        "calibration_error": float(calibration_error),
     }
     if classes > 5:
-        metrics["top5_accuracy"] = torchmetrics.multiclass_accuracy(logits, labels, average="micro", top_k=5, **rows)
-    return {name: float(value) for name, value in metrics.items()}
+        top5 = torchmetrics.multiclass_accuracy(
+            logits, labels, num_classes=classes, average="micro", top_k=5, validate_args=False
+        )
+        metrics["top5_accuracy"] = float(top5)
+    return metrics
 
 
 def _confusion(predictions: Tensor, labels: Tensor, classes: int) -> list[list[int]]:

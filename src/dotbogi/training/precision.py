@@ -11,7 +11,7 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -71,7 +71,7 @@ class Setting:
 
 
 def fixed_setting(recipe: TrainingRecipe, model: nn.Module) -> Setting:
-    """Returns the setting where nothing may be measured: fp32, channels-last, all cores, but for what the recipe names."""
+    """Returns the setting where nothing is measured: fp32, channels-last, all cores, but for what the recipe names."""
     usual = "channels-last" if _convolves(model) else "contiguous"
     return Setting(
         "fp32" if recipe.precision == "auto" else recipe.precision,
@@ -198,7 +198,7 @@ class _Race:
 
 
 @contextmanager
-def _threads_as_found() -> Iterator[None]:
+def _threads_as_found() -> Generator[None]:
     threads = torch.get_num_threads()
     generator = torch.random.get_rng_state()
     try:
