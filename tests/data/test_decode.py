@@ -1,4 +1,5 @@
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -51,6 +52,16 @@ def test_worker_processes_give_the_same_as_threads(
     assert [index for part in parts for index in part.indices] == [*range(40), 41]
     assert [broken for part in parts for broken in part.broken] == [Broken(str(paths[40]), "no image that can be read")]
     assert parts[-1].coloured
+
+
+@pytest.mark.parametrize("executable", [shutil.which("true") or "", "no such program", None])
+def test_where_worker_processes_die_or_do_not_start_this_one_does_the_work(
+    executable: str | None, files: list[Path], monkeypatch: pytest.MonkeyPatch, sample_images: np.ndarray
+):
+    monkeypatch.setattr(decode, "MANY", 1)
+    monkeypatch.setattr(sys, "executable", executable)
+    parts = list(decode_stream(files, channels=1, image_size=(28, 28), workers=3, chunk=4))
+    assert np.array_equal(np.concatenate([part.images for part in parts])[:, 0], sample_images[:40])
 
 
 def test_colour_is_decoded_as_pillow_does():

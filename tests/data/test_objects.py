@@ -150,6 +150,7 @@ TWO = torch.tensor([0, 1])
         ({"train": (of((2, 1, 8, 8)), TWO), "text": 1}, r"this one has train, text"),
         (3, r"Data of type int is not understood"),
         ([1, 2], r"An item of the data set is int; a pair \(image, label\) is expected"),
+        ([{"image": 1, "label": 2}], r"An item of the data set is dict; a pair"),
         ([(of((2, 3)), 0), (of((2, 4)), 1)], r"shapes that do not go together: \(2, 3\), \(2, 4\)"),
     ],
 )

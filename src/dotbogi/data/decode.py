@@ -5,6 +5,7 @@ photos. Of a file of 28×28 pixels, though, most of the time is Python's (50 of 
 thousands of files go to worker processes. No result depends on the number of either.
 """
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ from dotbogi.language import _, plural
 
 SHOWN = 10  # broken files that a message lists
 MANY = 5_000  # files from which worker processes pay for their start of .2 s
+LARGEST_CHUNK = 1 << 22  # bytes of images that are handed over at once
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -42,7 +44,7 @@ def decode_stream(
     channels: int,
     image_size: tuple[int, int],
     fit: str = "crop",
-    chunk: int = 64,
+    chunk: int = 256,
     workers: int | None = None,
 ) -> Iterator[Decoded]:
     """Decodes files ahead of the consumer, which gets them in order.
@@ -53,17 +55,16 @@ def decode_stream(
         image_size: (height, width) in pixels.
         fit: ``crop``, ``pad`` or ``squash``.
         chunk: most files that are handed over at once.
-        workers: threads; by default one per processor.
+        workers: threads, or processes for thousands of files; by default one per processor.
     """
     workers = workers or processors()
-    chunk = max(1, min(chunk, -(-len(paths) // (4 * workers))))
+    chunk = max(1, min(chunk, -(-len(paths) // (4 * workers)), LARGEST_CHUNK // (channels * math.prod(image_size))))
     target = Target(channels, image_size, fit)
     pool = WorkerPool(target, workers) if len(paths) >= MANY and workers > 1 else None
 
     def decode(start: int) -> Decoded:
         part = paths[start : start + chunk]
-        answer = pool.decode(part) if pool else None
-        return _placed(answer or decode_chunk(part, target), start)
+        return _placed(pool.decode(part) if pool else decode_chunk(part, target), start)
 
     try:
         yield from overlapped(decode, range(0, len(paths), chunk), workers)

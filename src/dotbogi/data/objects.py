@@ -196,14 +196,13 @@ def _read_pairs(
 
 
 def _pair(item: Any) -> tuple[Any, Any]:
-    try:
-        image, label = item
-    except (TypeError, ValueError):
+    pair = cast(Sequence[Any], item) if isinstance(item, tuple | list) else ()
+    if len(pair) != 2:
         raise DataError(
             _("An item of the data set is {type}; a pair (image, label) is expected.").format(type=type(item).__name__),
             fix=_("Give a Dataset whose items are pairs."),
-        ) from None
-    return image, label
+        )
+    return pair[0], pair[1]
 
 
 def _stacked(images: list[Any], wanted: Wanted, notices: list[str]) -> NDArray[Any]:

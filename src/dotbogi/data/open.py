@@ -96,7 +96,7 @@ def _prepare_source(name: str, found: Found, wanted: Wanted, listener: Listener)
 
 
 def _checked(name: str, material: Material) -> Material:
-    for split, part in (("training", material.train), ("test", material.test)):
+    for split, part in ((_("training"), material.train), (_("test"), material.test)):
         if part is None:
             continue
         if len(part.images) != len(part.labels):

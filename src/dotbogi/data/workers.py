@@ -22,28 +22,30 @@ from dotbogi.language import current_language, set_language
 
 
 class WorkerPool:
-    """A few worker processes, each of which answers one thread at a time.
+    """Worker processes beside this one, which takes part: it works while the others still start.
 
     Args:
         target: what files are decoded to.
-        count: how many processes.
+        count: how many processes, with this one.
     """
 
     def __init__(self, target: Target, count: int) -> None:
         self._target = target
         self._idle: queue.SimpleQueue[subprocess.Popen[bytes] | None] = queue.SimpleQueue()
-        self._started = [_start(target) for _worker in range(count)]
-        for worker in self._started:
+        self._started = [_start(target) for _worker in range(count - 1)]
+        for worker in (None, *self._started):
             self._idle.put(worker)
 
-    def decode(self, paths: Sequence[str | Path]) -> Decoded | None:
-        """Decodes files in whichever process is idle; None where that process has died."""
+    def decode(self, paths: Sequence[str | Path]) -> Decoded:
+        """Decodes files in whichever process is idle; in this one in place of one that has died."""
         worker = self._idle.get()
         try:
-            return _ask(worker, paths, self._target) if worker else None
-        except (OSError, ValueError, EOFError):
-            worker = None
-            return None
+            if worker:
+                try:
+                    return _ask(worker, paths, self._target)
+                except (OSError, ValueError):  # it has died
+                    worker = None
+            return decode_chunk(paths, self._target)
         finally:
             self._idle.put(worker)
 
@@ -65,7 +67,7 @@ def _start(target: Target) -> "subprocess.Popen[bytes] | None":
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": search},
+            env=os.environ | {"PYTHONPATH": search, "OPENBLAS_NUM_THREADS": "1"},
         )
     except (OSError, TypeError):  # an interpreter inside another program has no executable
         return None
