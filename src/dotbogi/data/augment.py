@@ -121,10 +121,14 @@ def apply(images: Tensor, draws: Draws) -> Tensor:
 
 
 def _flip(images: Tensor, flip: Tensor) -> Tensor:
-    # Selecting whole images from both versions takes a third of the time of torch.where.
+    # Copying whole images from both versions is faster than choosing pixel by pixel with torch.where.
     n = len(images)
-    choice = torch.from_numpy(np.arange(n) + n * flip.numpy()).to(images.device)
-    return torch.cat([images, images.flip(3)]).index_select(0, choice)
+    both = torch.cat([images, images.flip(3)])  # (2·B, C, H, W)
+    return _select(both, np.arange(n) + n * flip.numpy())
+
+
+def _select(values: Tensor, indices: NDArray[np.int64]) -> Tensor:
+    return values.index_select(0, torch.from_numpy(indices).to(values.device))
 
 
 def _shift(images: Tensor, shift: Tensor) -> Tensor:
@@ -137,7 +141,7 @@ def _shift(images: Tensor, shift: Tensor) -> Tensor:
     planes = np.arange(n * channels).reshape(n, channels, 1) * image
     starts = planes + (np.arange(height) + margin - down) * row + margin - right  # (B, C, H)
     runs = padded.flatten().unfold(0, width, 1)  # (…, W), a view
-    return runs.index_select(0, torch.from_numpy(starts.ravel()).to(images.device)).view(images.shape)
+    return _select(runs, starts.ravel()).view(images.shape)
 
 
 def _erase(images: Tensor, erased: Tensor) -> Tensor:
