@@ -140,6 +140,10 @@ def compile_if_changed(domain: str, language: str) -> None:
     """Writes the .mo file, unless it holds the same texts already: it has a date in it."""
     catalogue = stored(domain, language)
     if texts(catalogue) != compiled(domain, language):
+        # Babel compiles a plural without a translation as its English text.
+        for message in list(_messages(catalogue)):
+            if not any(_forms(message.string)):
+                catalogue.delete(message.id)
         with mo_path(domain, language).open("wb") as file:
             write_mo(file, catalogue)
 

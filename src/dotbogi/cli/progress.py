@@ -83,7 +83,7 @@ class Progress:
         self._next_drawing = self._clock() + self._interval
 
     def _draw(self, event: StepDone) -> None:
-        self._pace.measure(event.step)
+        self._pace.measure()
         where = _("Epoch {epoch}/{epochs}").format(epoch=event.epoch + 1, epochs=self._epochs)
         numbers = [_("loss {value}").format(value=number(self._pace.loss))]
         if self._accuracy is not None:
@@ -163,7 +163,6 @@ class Pace:
         self.loss = float("nan")
         self.images_per_second = 0.0
         self._steps_per_second = 0.0
-        self._first_step: int | None = None
         self.begin()
 
     def begin(self) -> None:
@@ -178,7 +177,7 @@ class Pace:
         self._steps += 1
         self._loss_sum += event.loss
 
-    def measure(self, step: int) -> None:
+    def measure(self) -> None:
         """Turns what was counted since the last look into rates, smoothed."""
         elapsed = max(self._clock() - self._since, 1e-9)
         self.loss = self._loss_sum / self._steps

@@ -63,6 +63,8 @@ def detect_language(arguments: Sequence[str], environment: Mapping[str, str]) ->
         One of ``LANGUAGES``; English where nothing says otherwise.
     """
     for position, word in enumerate(arguments):
+        if word == "--":
+            break
         if word == "--lang" and position + 1 < len(arguments):
             return _supported(arguments[position + 1])
         if word.startswith("--lang="):
