@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from dotbogi.cli.options import recipe_from
 from dotbogi.errors import DotbogiError
@@ -81,25 +80,11 @@ def write_curves(curves: Mapping[str, Sequence[float]], path: Path) -> None:
         raise DotbogiError(
             _("A figure cannot be written as {path}.").format(path=path), fix=_("End its name in .html or .png")
         )
-    figure = _figure(curves)
+    from dotbogi.figures.png_files import write_png_files
+    from dotbogi.figures.schedule import schedule_figure
+
+    figure = schedule_figure(curves)
     if path.suffix == ".html":
         figure.write_html(path, include_plotlyjs=True)
     else:
-        figure.write_image(path, scale=2)
-
-
-def _figure(curves: Mapping[str, Sequence[float]]) -> Any:
-    from plotly import graph_objects
-
-    figure = graph_objects.Figure()
-    for name, factors in curves.items():
-        positions = [100 * step / len(factors) for step in range(len(factors))]
-        figure.add_scatter(x=positions, y=list(factors), name=name, mode="lines")
-    figure.update_layout(
-        template="plotly_white",
-        title=_("Learning rate, as a factor of lr"),
-        xaxis_title=_("% of the steps"),
-        yaxis_title=_("factor"),
-        showlegend=True,
-    )
-    return figure
+        write_png_files({path.stem: figure}, path.parent)

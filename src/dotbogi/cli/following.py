@@ -10,8 +10,8 @@ from dotbogi.cli.output import Output
 from dotbogi.cli.progress import Progress
 from dotbogi.cli.signals import StopRequest, exit_code
 from dotbogi.cli.tables import metric_lines, per_class_table
-from dotbogi.cli.wording import count, duration, rate
 from dotbogi.language import _, plural
+from dotbogi.language.wording import count, duration, rate
 from dotbogi.training.events import EpochDone, Event, Listener, Notice, RunStarted, StepDone
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from dotbogi.cli.output import console_on
-from dotbogi.cli.wording import count, duration, number, percent, rate
 from dotbogi.language import _
+from dotbogi.language.wording import count, duration, number, percent, rate
 from dotbogi.training.events import EpochDone, Event, Notice, RunStarted, StepDone, Working
 
 if TYPE_CHECKING:

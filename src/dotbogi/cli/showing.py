@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dotbogi.cli.tables import metric_lines, metric_title, metric_value, per_class_table, status_title, table
-from dotbogi.cli.wording import count, duration
+from dotbogi.cli.tables import metric_lines, per_class_table, table
 from dotbogi.language import _
+from dotbogi.language.wording import count, duration, metric_title, metric_value, status_title
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dotbogi.cli.wording import count, number, percent
 from dotbogi.language import _
+from dotbogi.language.wording import count, metric_title, metric_value, percent
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,25 +33,6 @@ def table(*columns: str, numbers: Sequence[int] = ()) -> Table:
         else:
             result.add_column(heading, overflow="fold")
     return result
-
-
-def metric_title(name: str) -> str:
-    """Returns a metric's name for people."""
-    titles = {
-        "accuracy": _("accuracy"),
-        "loss": _("loss"),
-        "top5_accuracy": _("accuracy within the best 5"),
-        "precision": _("precision"),
-        "recall": _("recall"),
-        "f1": _("F1"),
-        "calibration_error": _("calibration error"),
-    }
-    return titles.get(name, name)
-
-
-def metric_value(name: str, value: float) -> str:
-    """Returns a metric's value for people: fractions as per cent, a loss as it is."""
-    return number(value) if name.endswith("loss") else percent(value)
 
 
 def metric_lines(metrics: Mapping[str, float], split: str) -> list[str]:
@@ -87,14 +68,3 @@ def per_class_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         values = [percent(row[name]) for name in METRICS_OF_ALL_CLASSES]
         result.add_row(row["name"], count(row["images"]), *values)
     return result
-
-
-def status_title(status: str) -> str:
-    """Returns a run's status for people."""
-    titles = {
-        "running": _("running"),
-        "finished": _("finished"),
-        "interrupted": _("interrupted"),
-        "failed": _("failed"),
-    }
-    return titles.get(status, status)

@@ -36,7 +36,8 @@ def command(output: Output, runs: tuple[str, ...], runs_dir: Path | None) -> Non
 
 def comparison_table(rows: Sequence[Mapping[str, Any]]) -> "Table":
     """Returns a column per run: first the keys of the recipe that differ, then the metrics."""
-    from dotbogi.cli.tables import metric_title, metric_value, table
+    from dotbogi.cli.tables import table
+    from dotbogi.language.wording import metric_title, metric_value
 
     # Runs side by side: a recipe can differ in many keys, and a screen is longer than it is wide.
     result = table("", *(row["name"] or row["run"] for row in rows), numbers=range(1, len(rows) + 1))

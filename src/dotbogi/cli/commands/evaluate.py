@@ -25,8 +25,8 @@ def command(output: Output, run: str, data: str | None, best: bool, model: str |
     """Evaluates the run's model."""
     from dotbogi.cli.progress import Progress
     from dotbogi.cli.tables import metric_lines, per_class_table
-    from dotbogi.cli.wording import count
     from dotbogi.language import _
+    from dotbogi.language.wording import count
     from dotbogi.runs.evaluate import evaluate
     from dotbogi.runs.run import open_run
 

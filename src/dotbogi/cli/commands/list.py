@@ -84,7 +84,7 @@ def _registry(kind: str) -> Registry:
     from dotbogi import registry
 
     registries = (registry.OPTIMIZERS, registry.SCHEDULES, registry.MODELS, registry.SOURCES, registry.LOSSES)
-    return dict(zip(KINDS, registries, strict=True))[kind]
+    return registries[KINDS.index(kind)]
 
 
 def _list(output: Output, kind: str, registry: Registry, ids: list[str], *, detailed: bool, short: bool) -> None:

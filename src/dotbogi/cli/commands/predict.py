@@ -107,7 +107,7 @@ def _write_csv(path: Path, predictions: list[Prediction]) -> None:
 def predictions_table(predictions: list[Prediction]) -> Table:
     """Returns one row per image: the class, its probability, and the next ones."""
     from dotbogi.cli.tables import table
-    from dotbogi.cli.wording import percent
+    from dotbogi.language.wording import percent
 
     result = table(_("image"), _("class"), _("probability"), _("next"), numbers=(2,))
     for prediction in predictions:

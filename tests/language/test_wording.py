@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from dotbogi.cli.wording import count, duration, number, percent, rate
+from dotbogi.language.wording import count, duration, number, percent, rate
 
 
 @pytest.mark.parametrize(
