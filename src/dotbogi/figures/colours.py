@@ -6,7 +6,6 @@ heat maps a printed range.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -105,11 +104,11 @@ def colour_limits(values: NDArray[Any], *, signed: bool) -> tuple[float, float]:
     return float(finite.min()), float(finite.max())
 
 
-def range_text(limits: Sequence[float]) -> str:
-    """Returns a range as it is printed beside a figure: ``−0.32 … 0.32``."""
-    return " … ".join(_number(limit) for limit in limits)
+def range_text(limits: Sequence[float], *, fractions: bool = False) -> str:
+    """Returns a range as it is printed beside a figure: ``−0.32 … 0.32``, or for fractions ``0 % … 100 %``."""
+    return " … ".join(f"{_number(100 * limit)} %" if fractions else _number(limit) for limit in limits)
 
 
 def _number(value: float) -> str:
-    text = f"{value:.4g}" if math.isfinite(value) else str(value)
+    text = f"{value:.4g}"
     return text.replace("-", "−", 1) if value < 0 else text

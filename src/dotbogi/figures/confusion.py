@@ -34,6 +34,8 @@ def confusion_figure(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
         _("Confusion matrix"),
         signed=False,
         limits=(0.0, 1.0),
+        fractions=True,
+        meaning=_("colours: share of the row"),
         x=_("predicted as"),
         y=_("is really"),
     )
@@ -44,7 +46,6 @@ def confusion_figure(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
         texttemplate="%{text}" if len(classes) <= COUNTS_SHOWN else "",
         customdata=np.stack([matrix.astype(object), *np.meshgrid(names, names, indexing="ij")], axis=-1),
         hovertemplate=_hover_text(),
-        colorbar={"tickformat": ".0%", "title": {"text": _("share of its row"), "side": "right"}},
         xgap=1 if len(classes) <= NAMES_SHOWN else 0,
         ygap=1 if len(classes) <= NAMES_SHOWN else 0,
     )

@@ -61,7 +61,7 @@ def step_losses(steps: Sequence[int], losses: Sequence[float | None]) -> Figure:
     colour = STAGE_COLOURS[LOSS]
     figure = new_figure(_("Loss of each step"), x=_("step"))
     name = _("each step") if group == 1 else _("mean of {steps} steps").format(steps=group)
-    _add_curve(figure, name, x, y, {"line": {"color": colour, "width": 1}, "opacity": 0.4, "mode": "lines"})
+    _add_curve(figure, name, x, y, {"line": {"color": colour, "width": 1}, "opacity": 0.55, "mode": "lines"})
     window = len(y) // WINDOWS
     if window > 1:
         name = _("running mean of {steps} steps").format(steps=f"{window * group:,}")
@@ -109,8 +109,9 @@ def thinned(
 
 
 def running_mean(values: Sequence[float | None], window: int) -> list[float | None]:
-    """Returns the mean of each value and the ones before it, ``window`` in all; fewer at the beginning."""
-    return [_finite_mean(values[max(0, end - window) : end]) for end in range(1, len(values) + 1)]
+    """Returns the mean of the finite values around each value, ``window`` in all; fewer at both ends."""
+    before, after = window // 2, window - window // 2
+    return [_finite_mean(values[max(0, position - before) : position + after]) for position in range(len(values))]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -20,6 +20,8 @@ def heat_map(
     *,
     signed: bool,
     limits: tuple[float, float] | None = None,
+    fractions: bool = False,
+    meaning: str = "",
     x: str = "",
     y: str = "",
 ) -> Figure:
@@ -30,13 +32,17 @@ def heat_map(
         title: plain text; the range of the colours is printed below it.
         signed: blue is negative, red positive, and both reach equally far; else pale is low and dark is high.
         limits: what the colours' two ends stand for; by default as the values say.
+        fractions: whether values are shown as per cent.
+        meaning: what the colours stand for, plain text.
         x, y: titles of the axes, plain texts.
     """
     import numpy as np
 
     low, high = limits or colour_limits(values, signed=signed)
     hatched = int((~np.isfinite(values)).sum())
-    figure = new_figure(title, x=x, y=y, subtitle=_subtitle((low, high), hatched))
+    figure = new_figure(
+        title, x=x, y=y, subtitle=_subtitle(meaning, range_text((low, high), fractions=fractions), hatched)
+    )
     figure.add_heatmap(
         z=np.where(np.isfinite(values), values, np.nan).astype(np.float64),
         zmin=low,
@@ -45,7 +51,12 @@ def heat_map(
         xgap=1,
         ygap=1,
         hoverongaps=False,
-        colorbar={"thickness": 12, "outlinewidth": 0, "tickvals": [low, (low + high) / 2, high], "tickformat": ".3~g"},
+        colorbar={
+            "thickness": 12,
+            "outlinewidth": 0,
+            "tickvals": [low, (low + high) / 2, high],
+            "tickformat": ".0%" if fractions else ".3~g",
+        },
     )
     if hatched:
         _hatch(figure, ~np.isfinite(values))
@@ -55,8 +66,8 @@ def heat_map(
     return figure
 
 
-def _subtitle(limits: tuple[float, float], hatched: int) -> str:
-    text = _("colours: {range}").format(range=range_text(limits))
+def _subtitle(meaning: str, limits: str, hatched: int) -> str:
+    text = f"{meaning or _('colours')}: {limits}"
     if hatched:
         text += " · " + plural(
             "{count} value is no finite number: hatched", "{count} values are no finite numbers: hatched", hatched

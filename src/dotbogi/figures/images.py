@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dotbogi.figures.theme import new_figure, plain
+from dotbogi.figures.theme import new_figure, plain, shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 SMALLEST_SIDE, LARGEST_SIDE = 112, 224  # of a picture, in pixels
 COLUMNS = 5
-CAPTION_SHARE = 0.42  # of a cell's height
+CAPTION_LENGTH = 26  # of a line, in characters
+CAPTION_SHARE = 0.24  # of a cell's height
 
 
 def png(image: NDArray[np.uint8]) -> bytes:
@@ -59,9 +60,13 @@ def image_grid(images: NDArray[np.uint8], captions: Sequence[str], title: str, *
         figure.add_layout_image(
             source=data_uri(image), y=row, sizex=0.92, sizey=height - 0.02, sizing="contain", layer="above", **place
         )
-        figure.add_annotation(text=plain(caption), y=row + height, showarrow=False, font={"size": 12}, **place)
+        figure.add_annotation(text=plain(_fitted(caption)), y=row + height, showarrow=False, font={"size": 12}, **place)
     rows = -(-len(images) // columns)
     figure.update_xaxes(range=[0, columns], visible=False)
     figure.update_yaxes(range=[rows, 0], visible=False)
-    figure.update_layout(width=170 * columns, height=180 * rows + 70, margin={"l": 8, "r": 8, "t": 56, "b": 8})
+    figure.update_layout(width=170 * columns, height=205 * rows + 64, margin={"l": 8, "r": 8, "t": 56, "b": 8})
     return figure
+
+
+def _fitted(caption: str) -> str:
+    return "\n".join(shortened(line, CAPTION_LENGTH) for line in caption.splitlines())

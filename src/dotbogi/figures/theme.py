@@ -65,7 +65,7 @@ def _layout(ground: Ground) -> dict[str, Any]:
         "ticklen": 4,
         "showline": True,
         "automargin": True,
-        "title": {"standoff": 8},
+        "title": {"standoff": 8, "font": {"size": FONT_SIZE, "color": ground.muted}},
     }
     return {
         "font": {"family": FONTS, "size": FONT_SIZE, "color": ground.ink},

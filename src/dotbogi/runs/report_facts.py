@@ -96,10 +96,11 @@ class Facts(Checked):
 
 def column(rows: Sequence[Mapping[str, Any]], name: str) -> list[float | None]:
     """Returns one value per row; ``None`` where it is missing or no number."""
-    return [_number(row.get(name)) for row in rows]
+    return [number_of(row.get(name)) for row in rows]
 
 
-def _number(value: Any) -> float | None:
+def number_of(value: Any) -> float | None:
+    """Returns a value as a float, or ``None`` where it is no number or too large for one."""
     try:
         return float(value) if isinstance(value, int | float) else None
     except OverflowError:

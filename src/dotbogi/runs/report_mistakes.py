@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from dotbogi.errors import DataError
 from dotbogi.language import _
 from dotbogi.language.wording import percent
-from dotbogi.models.model import Wants
 from dotbogi.runs.assemble import open_recipe_data
 from dotbogi.runs.carry_out import evaluated_split, nobody_listens
+from dotbogi.runs.choose import ANY_MODEL
 from dotbogi.runs.report_facts import Facts, Mistake
 from dotbogi.runs.run import Run
 
@@ -73,7 +73,7 @@ def _split(run: Run, facts: Facts) -> Split:
     if "data" in facts.objects and run.objects.data is None:
         raise DataError(_("The data of the run {run} were objects from Python.").format(run=run.id))
     try:
-        dataset = open_recipe_data(run.recipe, Wants(), run.objects, nobody_listens)
+        dataset = open_recipe_data(run.recipe, ANY_MODEL, run.objects, nobody_listens)
     except OSError as error:
         raise DataError(
             _("The data {data} cannot be read: {error}").format(data=run.recipe.data.source, error=error)

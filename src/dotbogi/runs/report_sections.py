@@ -12,7 +12,7 @@ from dotbogi.figures.images import data_uri
 from dotbogi.figures.page import Code, Columns, Drawings, Numbers, Pairs, Part, Picture, Pictures, Section, Table, Text
 from dotbogi.language import _
 from dotbogi.language.wording import count, duration, metric_title, metric_value, number, percent, rate
-from dotbogi.runs.report_facts import Facts, Git, column
+from dotbogi.runs.report_facts import Facts, Git, column, number_of
 from dotbogi.runs.report_mistakes import how_surely, mistaken_images, taken_for
 from dotbogi.runs.run import Run
 
@@ -42,12 +42,12 @@ def sections_of(run: Run, facts: Facts, damaged: list[str]) -> list[Section]:
 
 
 def _reached(run: Run, facts: Facts, damaged: list[str]) -> Section:
-    metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}
+    numbers = {name: number_of(value) for name, value in run.metrics.items()}
+    metrics = {name: value for name, value in numbers.items() if value is not None}
     parts: list[Part] = []
     if damaged:
-        parts.append(
-            Text(_("Damaged in the run's folder, and left out: {names}").format(names=", ".join(damaged)), True)
-        )
+        names = ", ".join(damaged)
+        parts.append(Text(_("Damaged in the run's folder, and left out: {names}").format(names=names), warning=True))
     if metrics:
         parts += [Text(_evaluated_on(facts)), Numbers(_shown_metrics(metrics))]
     else:
@@ -206,13 +206,13 @@ def _system(run: Run, facts: Facts) -> Section:
     hardware = facts.hardware
     known = {
         _("processor"): hardware.cpu,
-        _("cores"): hardware.usable_cores and count(hardware.usable_cores),
-        _("memory"): hardware.memory_bytes and f"{hardware.memory_bytes / 2**30:.1f} GiB",
+        _("cores"): count(hardware.usable_cores) if hardware.usable_cores else "",
+        _("memory"): f"{hardware.memory_bytes / 2**30:.1f} GiB" if hardware.memory_bytes else "",
         _("graphics processors"): ", ".join(hardware.gpus),
         _("device, precision, memory format, threads"): _computed(run),
         _("system"): facts.platform,
         _("versions"): ", ".join(f"{name} {version}" for name, version in facts.versions.items() if version),
-        _("git commit"): facts.git and _commit(facts.git),
+        _("git commit"): _commit(facts.git) if facts.git else "",
         _("weights (SHA-256)"): run.weights_sha256,
         _("data (SHA-256)"): facts.data_fingerprint,
     }
