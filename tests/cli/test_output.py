@@ -69,6 +69,16 @@ def test_an_error_is_text_and_with_json_a_line_too() -> None:
         assert [json.loads(line) for line in lines] == [{"event": "error", "message": "what", "fix": "how"}] * as_json
 
 
+def test_an_error_of_a_full_disk_is_told_all_the_same() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    shown = output(True, Full())
+    shown.error(DotbogiError("what"))
+    assert shown.messages.getvalue() == "Error: what\n"
+
+
 def test_a_pipe_gets_neither_colours_nor_padding_nor_cuts() -> None:
     shown = output()
     rows = table("a", "b")

@@ -52,7 +52,7 @@ def step(number: int, steps: int = 1000, loss: float = 0.5) -> StepDone:
 
 def told(events: list, stream: io.StringIO | None = None, clock: Clock | None = None, seconds: float = 0.0) -> str:
     stream, clock = stream or io.StringIO(), clock or Clock()
-    with Progress(stream, clock) as progress:
+    with Progress(stream, clock=clock) as progress:
         for event in events:
             progress(event)
             clock.now += seconds
@@ -104,8 +104,13 @@ def test_many_quick_epochs_are_not_a_line_each_but_the_last_is() -> None:
     clock, stream = Clock(), io.StringIO()
     told([EpochDone(epoch, 1000, epoch, ROW) for epoch in range(1000)], stream, clock, seconds=0.001)
     lines = stream.getvalue().splitlines()
-    assert 4 <= len(lines) <= 7
+    assert len(lines) == 21
     assert lines[0].startswith("Epoch    1/1000") and lines[-1].startswith("Epoch 1000/1000")
+
+
+def test_slow_epochs_are_a_line_each() -> None:
+    events = [EpochDone(epoch, 100, epoch, ROW) for epoch in range(100)]
+    assert len(told(events, seconds=6).splitlines()) == 100
 
 
 def test_a_pipe_gets_a_line_every_few_seconds_within_an_epoch() -> None:
@@ -129,7 +134,7 @@ def test_a_terminal_is_drawn_a_few_times_a_second(monkeypatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     stream, clock = Terminal(), Clock()
     drawn = []
-    with Progress(stream, clock) as progress:
+    with Progress(stream, clock=clock) as progress:
         for number in range(10_000):
             before = stream.tell()
             progress(step(number + 1, 10_000))
@@ -142,15 +147,33 @@ def test_a_notice_is_told_as_it_is() -> None:
     assert told([Notice("3 files were left out: [a]")]) == "3 files were left out: [a]\n"
 
 
-def test_work_is_told_once_and_then_every_few_seconds() -> None:
+def test_work_is_told_when_it_takes_seconds() -> None:
     events = [Working("Decoding", done, 1000) for done in range(1000)]
+    assert told(events, seconds=0.004) == ""
     lines = told(events, seconds=0.012).splitlines()
-    assert lines[0] == "Decoding    0 %  0/1,000"
-    assert len(lines) == 3
+    assert len(lines) == 2  # of 12 seconds
+    assert lines[0].startswith("Decoding   41 %  41") and lines[0].endswith("/1,000")
 
 
-def test_work_of_unknown_length_is_told_too() -> None:
-    assert told([Working("Downloading")]) == "Downloading\n"
+def test_work_of_unknown_length_is_counted() -> None:
+    assert told([Working("Downloading", done) for done in range(1000, 1008)], seconds=1.0).splitlines() == [
+        "Downloading  1,005"
+    ]
+
+
+def test_work_is_drawn_at_once_on_a_terminal(monkeypatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    text = told([Working("Decoding", 0, 10), Working("Decoding", 10, 10)], Terminal())
+    assert "Decoding" in text and "0/10" in text and "10/10" in text
+
+
+def test_without_a_bar_a_terminal_gets_plain_lines() -> None:
+    stream, clock = Terminal(), Clock()
+    with Progress(stream, bar=False, clock=clock) as progress:
+        progress(Notice("a notice"))
+        clock.now += 6
+        progress(step(10))
+    assert stream.getvalue().startswith("a notice\nEpoch 1/0    1 %  loss 0.5000")
 
 
 def test_the_pace_is_of_the_steps_since_the_last_look() -> None:

@@ -1,21 +1,25 @@
 """The commands around one real, short training."""
 
 import csv
+import io
 import json
 import re
 import signal
 import tomllib
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from dotbogi.cli.commands.predict import _show_table
 from dotbogi.cli.following import follow
 from dotbogi.cli.formatter import displayed_width
 from dotbogi.cli.main import program
 from dotbogi.cli.output import Output
+from dotbogi.runs.predict import Prediction
 
 SHORT = ["--steps", "3", "--epochs", "1", "--deterministic", "--threads", "1", "--batch-size", "32"]
 
@@ -142,9 +146,27 @@ def test_predict_has_a_line_per_image(trained, runs_dir, lines, photos) -> None:
         assert len(record["top"]) == 2 and 0 < record["top"][1]["probability"] <= record["probability"] <= 1
 
 
-def test_predict_shows_a_table(trained, runs_dir, dotbogi, photos) -> None:
-    text = dotbogi("predict", "first", str(photos / "*.png"), "--runs-dir", str(runs_dir), COLUMNS="300").stdout
-    assert "사진.png" in text and text.count(" %") == 3 * 3
+def test_predict_has_a_plain_line_per_image_in_a_pipe(trained, runs_dir, dotbogi, photos) -> None:
+    text = dotbogi("predict", "first", str(photos / "*.png"), "--runs-dir", str(runs_dir)).stdout
+    rows = [line.split("\t") for line in text.splitlines()]
+    assert [Path(path).name for path, _label, _probability in rows] == ["a.png", "b.png", "사진.png"]
+    assert all(probability.endswith(" %") for _path, _label, probability in rows)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_table_of_predictions_is_not_longer_than_one_reads(monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    top = [("고양이", 0.9), ("개", 0.07)]
+    terminal = Terminal()
+    shown = Output(False, terminal, io.StringIO())
+    _show_table(shown, [Prediction(f"사진{number}.png", "고양이", 0.9, top) for number in range(203)])
+    lines = click.unstyle(terminal.getvalue()).splitlines()
+    assert lines[2].split() == ["사진0.png", "고양이", "90.0", "%", "개", "7.0", "%"]
+    assert len(lines) == 2 + 200 + 1 and lines[-1] == "and 3 more; --csv FILE writes them all"
 
 
 def test_predict_writes_csv(trained, runs_dir, dotbogi, photos, tmp_path) -> None:
@@ -235,8 +257,6 @@ def test_the_name_last_is_refused(dotbogi, tmp_path) -> None:
 
 
 def test_following_ends_the_bar_where_the_training_raises() -> None:
-    import io
-
     def work(listener, stop):
         raise ValueError("boom")
 
@@ -244,3 +264,25 @@ def test_following_ends_the_bar_where_the_training_raises() -> None:
     with pytest.raises(ValueError, match="boom"):
         follow(Output(False, io.StringIO(), io.StringIO()), work)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_show_writes_a_page(trained, runs_dir, lines, dotbogi, tmp_path) -> None:
+    words = ["show", "first", "--html", "--output", str(tmp_path), "--runs-dir", str(runs_dir)]
+    assert dotbogi(*words, lang="ko").stdout == f"저장했습니다: {tmp_path / 'report.html'}\n"
+    (record,) = lines(*words)
+    assert record["files"] == [str(tmp_path / "report.html")]
+    assert "T-shirt/top" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_show_opens_the_page(trained, runs_dir, dotbogi, tmp_path, monkeypatch) -> None:
+    opened = []
+    monkeypatch.setattr(click, "launch", opened.append)
+    dotbogi("show", "first", "--open", "--output", str(tmp_path), "--runs-dir", str(runs_dir))
+    assert opened == [str(tmp_path / "report.html")]
+
+
+def test_a_loss_that_is_not_finite_is_exit_1(dotbogi, tmp_path) -> None:
+    result = dotbogi("train", *SHORT, "--steps", "40", "--lr", "1e30", "--json", "--runs-dir", str(tmp_path / "runs"))
+    assert result.exit_code == 1, result.stderr
+    *_others, error = [json.loads(line) for line in result.stdout.splitlines()]
+    assert error["event"] == "error" and error["message"] and error["fix"]

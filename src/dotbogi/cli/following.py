@@ -31,7 +31,7 @@ def follow(output: Output, work: Work) -> int:
         The exit code: 0, or 128 + the signal's number where one interrupted the training.
     """
     told = _Told(output)
-    with StopRequest() as stop, Progress(output.messages) as progress:
+    with StopRequest() as stop, Progress(output.messages, bar=output.leaves_room_for_a_bar) as progress:
 
         def listen(event: Event) -> None:
             progress(event)

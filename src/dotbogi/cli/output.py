@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -39,6 +40,16 @@ class Output:
         """Rich's console on standard output: colours on a terminal, plain text in a pipe."""
         return console_on(self._results)
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads along on standard output."""
+        return self._results.isatty()
+
+    @property
+    def leaves_room_for_a_bar(self) -> bool:
+        """Whether nothing else is written to the terminal while the work goes on."""
+        return not (self.as_json and self.is_terminal)
+
     def line(self, record: Mapping[str, Any]) -> None:
         """Writes one JSON line to standard output, at once."""
         print(json_line(record), file=self._results, flush=True)
@@ -52,6 +63,10 @@ class Output:
         lines = (line.rstrip() for line in capture.get().splitlines())
         print("\n".join(lines), file=self._results, flush=True)
 
+    def plain(self, text: str) -> None:
+        """Writes a line to standard output as it is; Rich takes a hundred times as long."""
+        print(text, file=self._results)
+
     def say(self, text: str) -> None:
         """Writes a message to standard error."""
         print(text, file=self.messages, flush=True)
@@ -61,8 +76,10 @@ class Output:
         self.say(_("Error: {message}").format(message=error.message))
         if error.fix:
             self.say(error.fix)
-        if self.as_json:
-            self.line({"event": "error", "message": error.message, "fix": error.fix})
+        # The error may be that nothing can be written there.
+        with contextlib.suppress(OSError):
+            if self.as_json:
+                self.line({"event": "error", "message": error.message, "fix": error.fix})
 
 
 def console_on(stream: TextIO) -> Console:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_DRAWINGS = 0.25
 SECONDS_BETWEEN_PLAIN_LINES = 5.0
-SECONDS_BETWEEN_EPOCH_LINES = 0.2
+# Of many quick epochs about as many have a line; one that takes seconds always has.
+EPOCH_LINES = 20
 # The newest rate weighs this much beside those before.
 SMOOTHING = 0.3
 
@@ -31,15 +32,16 @@ class Progress:
 
     Args:
         stream: standard error.
+        bar: whether a bar is drawn where the stream is a terminal.
         clock: seconds from an arbitrary start.
     """
 
-    def __init__(self, stream: TextIO, clock: Any = time.monotonic) -> None:
+    def __init__(self, stream: TextIO, *, bar: bool = True, clock: Any = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
         self._pace = Pace(clock)
-        self._is_terminal = stream.isatty()
-        self._interval = SECONDS_BETWEEN_DRAWINGS if self._is_terminal else SECONDS_BETWEEN_PLAIN_LINES
+        self._draws_bar = bar and stream.isatty()
+        self._interval = SECONDS_BETWEEN_DRAWINGS if self._draws_bar else SECONDS_BETWEEN_PLAIN_LINES
         self._next_drawing = clock() + self._interval
         self._next_epoch_line = 0.0
         self._epochs = 0
@@ -98,25 +100,27 @@ class Progress:
         self._epochs = event.epochs
         self._accuracy = event.row.get("validation_accuracy", event.row.get("training_accuracy"))
         last = event.epoch + 1 == event.epochs
-        # A toy problem makes thousands of epochs a second: the lines would take longer than the training.
-        if last or self._clock() >= self._next_epoch_line:
+        # A toy problem makes thousands of epochs a second: a line for each would take longer than the training.
+        among_the_shown = (event.epoch + 1) % max(1, event.epochs // EPOCH_LINES) == 0
+        if last or among_the_shown or self._clock() >= self._next_epoch_line:
             self._say(epoch_line(event))
-            self._next_epoch_line = self._clock() + SECONDS_BETWEEN_EPOCH_LINES
+            self._next_epoch_line = self._clock() + SECONDS_BETWEEN_PLAIN_LINES
+            if not self._draws_bar:
+                self._next_drawing = self._next_epoch_line
         if last:
             self._end_bar()
 
     def _working(self, event: Working) -> None:
-        if event.task == self._task and event.done != event.total and self._clock() < self._next_drawing:
-            return
-        plain_news = event.task != self._task or self._clock() >= self._next_drawing
+        # On a terminal news are drawn at once; elsewhere only what takes seconds is worth a line.
+        news = event.task != self._task or event.done == event.total
         self._task = event.task
-        if self._is_terminal or plain_news:
-            share = f"{count(event.done)}/{count(event.total)}" if event.total else ""
+        if self._clock() >= self._next_drawing or (news and self._draws_bar):
+            share = f"{count(event.done)}/{count(event.total)}" if event.total else count(event.done)
             self._show(event.task, event.done, event.total, share)
             self._next_drawing = self._clock() + self._interval
 
     def _show(self, what: str, done: int, total: int, numbers: str) -> None:
-        if not self._is_terminal:
+        if not self._draws_bar:
             share = f"{100 * done // total:3d} %" if total else ""
             self._say("  ".join(part for part in (what, share, numbers) if part))
             return

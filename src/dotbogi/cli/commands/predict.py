@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from dotbogi.runs.predict import Broken, Prediction
+    from dotbogi.training.events import Working
 
 BROKEN_NAMED = 10
+ROWS_SHOWN = 200  # what a person scrolls through
 
 
 @as_command(
@@ -49,27 +51,36 @@ def command(
     runs_dir: Path | None,
 ) -> None:
     """Classifies the images; broken files are told at the end, after everything else was done."""
+    from dotbogi.cli.progress import Progress
     from dotbogi.runs.run import open_run
 
     opened = open_run(run, runs_dir=runs_dir, model_file=model or "")
     broken: list[Broken] = []
-    predictions = _whole(opened.predict(paths, top=top), broken)
-    if output.as_json:
-        predictions = _as_lines(output, predictions)
-    kept = list(predictions)
+    with Progress(output.messages, bar=output.leaves_room_for_a_bar) as progress:
+        predictions = _whole(opened.predict(paths, top=top), broken, progress)
+        if output.as_json:
+            predictions = _as_lines(output, predictions)
+        elif not csv_file and not output.is_terminal:
+            predictions = _as_plain_lines(output, predictions)
+        kept = list(predictions)
     if csv_file:
         _write_csv(csv_file, kept)
         output.say(_("Written: {path}").format(path=csv_file))
-    elif not output.as_json and kept:
-        output.show(predictions_table(kept))
+    elif output.is_terminal and not output.as_json and kept:
+        _show_table(output, kept)
     if broken:
         _tell_broken(output, broken, skip_broken)
 
 
-def _whole(results: Iterable[Prediction | Broken], broken: list[Broken]) -> Iterator[Prediction]:
+def _whole(
+    results: Iterable[Prediction | Broken], broken: list[Broken], listener: Callable[[Working], None]
+) -> Iterator[Prediction]:
     from dotbogi.runs.predict import Prediction
+    from dotbogi.training.events import Working
 
-    for result in results:
+    task = _("Classifying")
+    for done, result in enumerate(results, 1):
+        listener(Working(task, done))
         if isinstance(result, Prediction):
             yield result
         else:
@@ -87,6 +98,21 @@ def _as_lines(output: Output, predictions: Iterable[Prediction]) -> Iterator[Pre
             }
         )
         yield prediction
+
+
+def _as_plain_lines(output: Output, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+    from dotbogi.language.wording import percent
+
+    for prediction in predictions:
+        output.plain(f"{prediction.path}\t{prediction.label}\t{percent(prediction.probability)}")
+        yield prediction
+
+
+def _show_table(output: Output, predictions: list[Prediction]) -> None:
+    output.show(predictions_table(predictions[:ROWS_SHOWN]))
+    if len(predictions) > ROWS_SHOWN:
+        more = len(predictions) - ROWS_SHOWN
+        output.show(_("and {count} more; --csv FILE writes them all").format(count=more))
 
 
 def _top(prediction: Prediction) -> list[dict[str, Any]]:
