@@ -18,7 +18,7 @@ from dotbogi.data.randomness import key
 from dotbogi.errors import RecipeError
 from dotbogi.language import _
 from dotbogi.models.build import build_model, check_model
-from dotbogi.models.model import Wants
+from dotbogi.models.model import ModelEntry
 from dotbogi.optim.optimizer import build_optimizer, resolved_form
 from dotbogi.optim.schedule import build_schedule
 from dotbogi.recipe import Recipe
@@ -75,14 +75,11 @@ class Assembly:
         """Returns batches of a split in the order of its images, unvaried."""
         return evaluation_batches(split, self.preprocessing, self.device, self.setting)
 
-    def snapshot_steps(self) -> list[int]:
-        """Returns the steps before which everything is kept."""
+    @property
+    def snapshots(self) -> frozenset[int]:
+        """The steps before which everything is kept."""
         asked = self.recipe.training.snapshots
-        if asked == "none":
-            return []
-        if isinstance(asked, list):
-            return [step for step in asked if step < self.steps]
-        return _automatic_snapshots(self.state.model, len(self.batches), self.steps)
+        return frozenset(asked if isinstance(asked, list) else ())
 
 
 def evaluation_batches(split: Split, preprocessing: Preprocessing, device: torch.device, setting: Setting) -> Batches:
@@ -131,13 +128,13 @@ def find_device(name: str) -> torch.device:
     return device
 
 
-def open_recipe_data(recipe: Recipe, wants: Wants, objects: Objects, listener: Listener) -> Dataset:
+def open_recipe_data(recipe: Recipe, entry: ModelEntry, objects: Objects, listener: Listener) -> Dataset:
     """Opens the data of a recipe, with progress and notices told to the listener."""
     open_it = partial(dataset_from_objects, objects.data) if objects.data is not None else open_dataset
     dataset = open_it(
         recipe.data,
-        wants_channels=wants.channels,
-        wants_image_size=wants.image_size,
+        wants_channels=entry.wants.channels,
+        wants_image_size=entry.wants.image_size,
         seed=recipe.training.seed,
         listener=lambda task, done, total: listener(Working(task, done, total)),
     )
@@ -146,12 +143,12 @@ def open_recipe_data(recipe: Recipe, wants: Wants, objects: Objects, listener: L
     return dataset
 
 
-def assemble(recipe: Recipe, wants: Wants, objects: Objects, listener: Listener) -> Assembly:
+def assemble(recipe: Recipe, entry: ModelEntry, objects: Objects, listener: Listener) -> Assembly:
     """Makes a recipe real: opens the data, builds the model, and measures what the recipe leaves open.
 
     Args:
         recipe: as :func:`dotbogi.runs.choose.chosen_recipe` returns it, or resolved.
-        wants: what the model needs of the images, where the recipe leaves that open.
+        entry: the model's.
         objects: what is taken from Python.
         listener: is told of decoding and measuring.
 
@@ -159,11 +156,11 @@ def assemble(recipe: Recipe, wants: Wants, objects: Objects, listener: Listener)
         DotbogiError: data, model and recipe do not go together; the message says what and how to mend it.
     """
     device = find_device(recipe.training.device)
-    dataset = open_recipe_data(recipe, wants, objects, listener)
+    dataset = open_recipe_data(recipe, entry, objects, listener)
     _refuse_mismatch(recipe, dataset, objects)
     recipe = _with_what_the_data_decides(recipe, dataset, device)
     preprocessing = _preprocessing(recipe, dataset)
-    model = _model(recipe, dataset, objects)
+    model = _model(recipe, entry, dataset, objects)
     loss_function = _loss(recipe, dataset, objects, device)
     setting = _setting(recipe, dataset, preprocessing, model, loss_function, device, listener)
     recipe = recipe.with_values(
@@ -192,6 +189,8 @@ def _ready(
     steps = recipe.training.epochs * len(batches)
     if recipe.training.steps:
         steps = min(steps, recipe.training.steps)
+    if recipe.training.snapshots == "auto":
+        recipe = recipe.with_values({"training.snapshots": _automatic_snapshots(model, len(batches), steps)})
     rules = setting.rules(recipe.training, device)
     optimizer = build_optimizer(recipe.optimizer, model, device)
     schedule = build_schedule(recipe.schedule, steps=steps, steps_per_epoch=len(batches))
@@ -225,7 +224,7 @@ def _preprocessing(recipe: Recipe, dataset: Dataset) -> Preprocessing:
     return Preprocessing(dataset.classes, dataset.channels, dataset.image_size, recipe.data.fit, normalisation)
 
 
-def _model(recipe: Recipe, dataset: Dataset, objects: Objects) -> nn.Module:
+def _model(recipe: Recipe, entry: ModelEntry, dataset: Dataset, objects: Objects) -> nn.Module:
     if objects.model is not None:
         return objects.model
     return build_model(
@@ -234,6 +233,7 @@ def _model(recipe: Recipe, dataset: Dataset, objects: Objects) -> nn.Module:
         in_channels=dataset.channels,
         image_size=dataset.image_size,
         seed=key(recipe.training.seed, "model"),
+        entry=entry,
     )
 
 

@@ -102,7 +102,7 @@ def _training(assembly: Assembly, listener: Listener, stop: Callable[[], str | N
         classifies=classifies,
         listener=listener,
         validate=validate if validation else None,
-        snapshots=frozenset(assembly.snapshot_steps()),
+        snapshots=assembly.snapshots,
         checkpoint_every_s=recipe.training.checkpoint_every_s,
         stop=stop,
     )

@@ -5,10 +5,10 @@ from typing import Any
 from dotbogi.data.dataset import Dataset, Split
 from dotbogi.errors import DataError
 from dotbogi.language import _
-from dotbogi.models.model import Wants
 from dotbogi.recipe import Recipe
 from dotbogi.runs.assemble import evaluation_batches, find_device, open_recipe_data
 from dotbogi.runs.carry_out import evaluated_split, nobody_listens
+from dotbogi.runs.choose import ANY_MODEL
 from dotbogi.runs.objects import Objects
 from dotbogi.runs.reopen import run_loss, run_setting
 from dotbogi.runs.run import Run
@@ -58,11 +58,11 @@ def evaluate(run: Run, data: Any = None, *, which: str = "last", listener: Liste
 def _images(run: Run, data: Any, listener: Listener) -> tuple[str, Split, Dataset]:
     """Returns what to evaluate on: the run's own test images, or all of the other data that are not for training."""
     if data is None:
-        dataset = open_recipe_data(run.recipe, Wants(), run.objects, listener)
+        dataset = open_recipe_data(run.recipe, ANY_MODEL, run.objects, listener)
         return *evaluated_split(dataset), dataset
     recipe = _recipe_for(run, data)
     objects = Objects() if isinstance(data, str) else Objects(data=data)
-    dataset = open_recipe_data(recipe, Wants(), objects, listener)
+    dataset = open_recipe_data(recipe, ANY_MODEL, objects, listener)
     if dataset.test:
         return "test", dataset.test, dataset
     return dataset.name, dataset.train, dataset

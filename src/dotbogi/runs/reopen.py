@@ -77,10 +77,18 @@ def _built(run: Run) -> nn.Module:
 
 
 def run_setting(run: Run) -> Setting:
-    """Returns how the run's steps were computed."""
+    """Returns how the run's steps were computed.
+
+    Raises:
+        RunError: the run's recipe was never resolved.
+    """
     training = run.recipe.training
-    threads = training.threads if training.threads != "auto" else torch.get_num_threads()
-    return Setting(training.precision, training.memory_format, threads)
+    if training.precision == "auto" or training.memory_format == "auto" or training.threads == "auto":
+        raise RunError(
+            _("The run {run} stopped before it had begun, so there is no model in it.").format(run=run.id),
+            fix=_("Train it again: dotbogi show {run} prints its recipe.").format(run=run.id),
+        )
+    return Setting(training.precision, training.memory_format, training.threads)
 
 
 def run_loss(run: Run, device: torch.device) -> LossFunction:

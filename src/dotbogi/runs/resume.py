@@ -8,9 +8,10 @@ from torch import nn
 
 from dotbogi.errors import DataError, RunError
 from dotbogi.language import _
-from dotbogi.models.model import Wants
+from dotbogi.models.build import find_model
 from dotbogi.runs.assemble import Assembly, assemble
 from dotbogi.runs.carry_out import carry_out, nobody_listens, nobody_stops
+from dotbogi.runs.choose import ANY_MODEL
 from dotbogi.runs.objects import Objects
 from dotbogi.runs.reopen import buildable_recipe
 from dotbogi.runs.run import Run, open_run
@@ -56,7 +57,8 @@ def resume(
     _refuse_missing_objects(run, objects)
     with run.stored.lock(), torch_set_for(run.recipe.training.deterministic):
         recipe = run.recipe if model is not None else buildable_recipe(run)
-        assembly = assemble(recipe, Wants(), objects, listener)
+        entry = ANY_MODEL if model is not None else find_model(recipe.model.name)
+        assembly = assemble(recipe, entry, objects, listener)
         _refuse_changed_data(run, assembly)
         _restore(run, assembly, listener)
         run.stored.update(status="running")

@@ -60,7 +60,7 @@ def train(
         checked_name(name)
     chosen, entry = chosen_recipe(requested, objects)
     with torch_set_for(chosen.training.deterministic):
-        assembly = assemble(chosen, entry.wants, objects, listener)
+        assembly = assemble(chosen, entry, objects, listener)
         stored = folder.create(name, requested, run_facts(assembly, entry, objects), resolved=assembly.recipe)
         with stored.lock():
             _keep_model_file(stored, entry)

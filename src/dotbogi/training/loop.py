@@ -178,18 +178,18 @@ class _LossReader:
         for done, loss_tensor, correct in waiting:
             loss = float(loss_tensor)
             if not math.isfinite(loss):
-                raise _non_finite(done, loss)
+                raise _non_finite(done, loss, self.training.state.optimizer)
             self.training.state.sums.add(done.images, loss, int(correct))
             self.training.listener(StepDone(done.step, done.steps, done.epoch, done.images, loss, done.lr))
 
 
-def _non_finite(done: StepDone, loss: float) -> NonFiniteLossError:
+def _non_finite(done: StepDone, loss: float, optimizer: torch.optim.Optimizer) -> NonFiniteLossError:
     return NonFiniteLossError(
         _("The loss became {loss} at step {step} (epoch {epoch}, learning rate {lr:g}): the training stopped.").format(
-            loss=loss, step=done.step, epoch=done.epoch, lr=done.lr
+            loss=loss, step=done.step, epoch=done.epoch + 1, lr=done.lr
         ),
-        fix=_("Try a learning rate of {lr:g}, or training.clip_norm = 1; the checkpoint before it is kept.").format(
-            lr=done.lr / 10
+        fix=_("Try --lr {lr:g}, or --set training.clip_norm=1. The checkpoint before it is kept.").format(
+            lr=optimizer.param_groups[0]["initial_lr"] / 10
         ),
     )
 

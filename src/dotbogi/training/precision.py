@@ -15,12 +15,18 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 from dotbogi.recipe import Training as TrainingRecipe
 from dotbogi.training.step import LossFunction, StepRules, training_step
+
+Precision = Literal["fp32", "bf16", "fp16", "fp64"]
+MemoryFormat = Literal["contiguous", "channels-last"]
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
@@ -42,8 +48,8 @@ class Setting:
         threads: of one operation on the CPU.
     """
 
-    precision: str
-    memory_format: str
+    precision: Precision
+    memory_format: MemoryFormat
     threads: int
 
     @property
@@ -115,12 +121,13 @@ def fastest_setting(
     race.total = (len(formats) if len(formats) > 1 else 0) + (len(threads) if len(threads) > 1 else 0)
     best = race.fastest(formats)
     if not remembered and len(formats) > 1:
-        _remember(cache, key, {"precision": best.precision, "memory_format": best.memory_format})
+        _remember(cache, key, _Remembered(precision=best.precision, memory_format=best.memory_format))
     return race.fastest([replace(best, threads=count) for count in threads])
 
 
 def _formats(recipe: TrainingRecipe, model: nn.Module, device: torch.device, start: Setting) -> list[Setting]:
-    precisions, memory_formats = [start.precision], [start.memory_format]
+    precisions: list[Precision] = [start.precision]
+    memory_formats: list[MemoryFormat] = [start.memory_format]
     if recipe.precision == "auto":
         bf16 = device.type == "cpu" or (device.type == "cuda" and torch.cuda.is_bf16_supported())
         precisions = ["fp32", "bf16"] if bf16 else ["fp32"]
@@ -217,19 +224,27 @@ def _cache_key(recipe: TrainingRecipe, model: nn.Module, images: Tensor) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _remembered(cache: Path) -> dict[str, dict[str, str]]:
+class _Remembered(TypedDict):
+    precision: Precision
+    memory_format: MemoryFormat
+
+
+_MEMORY = TypeAdapter(dict[str, _Remembered])
+
+
+def _remembered(cache: Path) -> dict[str, _Remembered]:
     try:
-        return json.loads(cache.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return _MEMORY.validate_json(cache.read_bytes())
+    except (OSError, ValidationError):
         return {}
 
 
-def _remember(cache: Path, key: str, setting: dict[str, str]) -> None:
+def _remember(cache: Path, key: str, setting: _Remembered) -> None:
     # A measurement that cannot be kept is made again next time; that is no reason to fail.
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         temporary = cache.with_suffix(f".{key[:8]}.tmp")
-        temporary.write_text(json.dumps(_remembered(cache) | {key: setting}), encoding="utf-8")
+        temporary.write_bytes(_MEMORY.dump_json(_remembered(cache) | {key: setting}))
         temporary.replace(cache)
     except OSError:
         pass

@@ -1,0 +1,178 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import dotbogi
+from dotbogi.errors import DataError, ModelError, NonFiniteLossError, RecipeError, RunError, UnknownNameError
+from dotbogi.recipe import Recipe
+from dotbogi.runs.run import Run, open_run
+from dotbogi.runs.train import train
+from dotbogi.store.weights import weights_sha256
+from dotbogi.training.events import EpochDone, RunFinished, RunStarted, StepDone
+
+Trained = Callable[..., Run]
+
+
+def test_a_run_has_what_was_asked_and_what_came_of_it(trained: Trained) -> None:
+    run = trained(name="first")
+    assert run.status == "finished" and run.name == "first"
+    assert 0 <= run.metrics["accuracy"] <= 1 and run.metrics["loss"] > 0
+    assert run.requested.training.epochs == 2 and run.requested.to_dict()["model"] == {"name": "simple-cnn"}
+    resolved = run.recipe
+    assert (resolved.training.precision, resolved.training.threads, resolved.training.device) == ("fp32", 1, "cpu")
+    assert "auto" not in str(
+        [resolved.training, resolved.data.image_size, resolved.data.channels, resolved.optimizer.form]
+    )
+    assert run.weights_sha256 == weights_sha256(run.state_dict())
+    assert [row["epoch"] for row in run.history()] == [0, 1]
+    assert [row["step"] for row in run.steps()] == list(range(1, 19))  # 287 images in batches of 32: 9 steps
+
+
+def test_events_come_in_order(trained: Trained) -> None:
+    events: list = []
+    run = trained(listener=events.append)
+    kinds = [type(event) for event in events]
+    assert kinds.index(RunStarted) < kinds.index(StepDone) < kinds.index(EpochDone) < kinds.index(RunFinished)
+    assert [event.step for event in events if isinstance(event, StepDone)] == list(range(1, 19))
+    assert events[-1].summary["weights_sha256"] == run.weights_sha256
+
+
+def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(trained: Trained) -> None:
+    first, again, other = trained(), trained(), trained({"training.seed": 4})
+    assert first.weights_sha256 == again.weights_sha256 != other.weights_sha256
+    assert [row["loss"] for row in first.steps()] == [row["loss"] for row in again.steps()]
+
+
+def test_the_recipe_that_a_run_shows_trains_the_same_run_again(trained: Trained, clothes, tmp_path: Path) -> None:
+    run = trained()
+    shown = Recipe.from_toml(run.recipe.to_toml())
+    assert train(shown, data=clothes, runs_dir=tmp_path / "again").weights_sha256 == run.weights_sha256
+
+
+def test_it_learns(trained: Trained) -> None:
+    history = trained({"training.epochs": 8}).history()
+    assert history[-1]["training_loss"] < 0.7 * history[0]["training_loss"]
+
+
+def test_steps_limit_a_training_in_the_middle_of_an_epoch(trained: Trained) -> None:
+    run = trained({"training.steps": 5})
+    assert run.summary()["steps"] == 5 and len(run.steps()) == 5 and run.status == "finished"
+
+
+def test_what_torch_was_set_to_is_put_back(trained: Trained) -> None:
+    threads = torch.get_num_threads()
+    torch.manual_seed(1)
+    state = torch.random.get_rng_state()
+    trained()
+    assert torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_best_is_the_epoch_of_the_highest_validation_accuracy(trained: Trained) -> None:
+    run = trained({"training.epochs": 4})
+    best = max(run.history(), key=lambda row: row["validation_accuracy"])
+    assert run.stored.checkpoints.read_best().step == best["step"]
+
+
+def test_snapshots_lie_before_each_epoch_and_before_the_last_step(trained: Trained) -> None:
+    run = trained()
+    folder = run.stored.checkpoints
+    assert folder.snapshots() == [0, 9, 17]
+    last = folder.read_snapshot(17)
+    assert last.state["indices"].shape == (31,)  # 287 images: 8 batches of 32 and one of 31
+    assert weights_sha256(last.next_weights) == run.weights_sha256
+
+
+@pytest.mark.parametrize(("asked", "kept"), [("none", []), ([3, 4, 400], [3, 4])])
+def test_snapshots_can_be_chosen(trained: Trained, asked, kept) -> None:
+    assert trained({"training.snapshots": asked}).stored.checkpoints.snapshots() == kept
+
+
+def test_a_module_and_a_loss_from_python_win_over_the_recipe(trained: Trained) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    seen: list[torch.Size] = []
+
+    def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        seen.append(logits.shape)
+        return nn.functional.cross_entropy(logits, labels) * 2
+
+    run = trained(model=model, loss=loss)
+    assert seen and torch.Size([32, 10]) in seen
+    assert run.facts["objects"] == ["model", "data", "loss"]
+    assert run.weights_sha256 == weights_sha256(model.state_dict())
+    assert run.evaluate()["metrics"]["accuracy"] == run.metrics["accuracy"]
+
+
+def test_the_lectures_line_is_learnt_in_float64_without_accuracy(tmp_path: Path) -> None:
+    recipe = Recipe(model="linear-regression", training={"epochs": 400, "deterministic": True})
+    run = train(recipe, runs_dir=tmp_path)
+    assert set(run.metrics) == {"loss"} and "training_accuracy" not in run.history()[0]
+    weights = run.state_dict()
+    assert {value.dtype for value in weights.values()} == {torch.float64}
+    assert [float(value) for value in weights.values()] == pytest.approx([2, 0], abs=0.2)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint_before(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteLossError, match=r"The loss became (nan|inf) at step \d+ ") as caught:
+        trained({"optimizer": {"name": "sgd", "lr": 1e30}})
+    assert caught.value.exit_code == 1 and "--lr 1e+29" in caught.value.fix
+    run = open_run("last", runs_dir=tmp_path / "runs")
+    assert run.status == "failed"
+    assert all(bool(value.isfinite().all()) for value in run.state_dict().values())
+
+
+def test_losses_of_steps_are_kept_even_where_they_explode(trained: Trained) -> None:
+    # One step short of infinity: the table keeps what was seen.
+    run = trained({"optimizer": {"name": "sgd", "lr": 1e3}, "training.steps": 1})
+    assert run.status == "finished" and len(run.steps()) == 1
+
+
+def test_a_batch_larger_than_the_data_is_refused(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="A batch of 500 is larger than the 287 training images"):
+        trained({"training.batch_size": 500})
+    assert not list((tmp_path / "runs").glob("2*"))
+
+
+def test_linear_regression_refuses_photos(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="linear-regression is for the data line, not for sample"):
+        train(Recipe(model="linear-regression", data="sample"), runs_dir=tmp_path)
+
+
+def test_numbers_to_predict_have_no_cross_entropy(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="line has numbers to predict, not classes"):
+        train(Recipe(model={"name": "linear-regression"}, training={"loss": "cross-entropy"}), runs_dir=tmp_path)
+
+
+def test_an_unknown_device_is_refused_with_those_there_are(trained: Trained) -> None:
+    with pytest.raises(RecipeError, match="There is no device 'tpu' here") as caught:
+        trained({"training.device": "tpu"})
+    assert "cpu" in caught.value.fix
+
+
+def test_an_unknown_model_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="There is no model 'simple-cn'") as caught:
+        train(Recipe(model="simple-cn"), runs_dir=tmp_path)
+    assert "simple-cnn" in caught.value.fix
+
+
+def test_a_name_that_is_taken_is_refused_before_anything_is_decoded(trained: Trained) -> None:
+    trained(name="mine")
+    events: list = []
+    with pytest.raises(RunError, match="mine"):
+        trained(name="mine", listener=events.append)
+    assert events == []
+
+
+def test_too_few_outputs_are_refused_before_the_training(trained: Trained) -> None:
+    with pytest.raises(ModelError, match="10"):
+        trained(model=nn.Sequential(nn.Flatten(), nn.Linear(784, 4)))
+
+
+def test_the_lazy_surface_gives_the_same_functions() -> None:
+    assert dotbogi.train is train and dotbogi.Recipe is Recipe and dotbogi.open_run is open_run
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        dotbogi.trian  # noqa: B018
