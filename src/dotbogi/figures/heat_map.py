@@ -67,7 +67,8 @@ def heat_map(
 
 
 def _subtitle(meaning: str, limits: str, hatched: int) -> str:
-    text = f"{meaning or _('colours')}: {limits}"
+    meaning = meaning or _("colours")
+    text = f"{meaning}: {limits}"
     if hatched:
         text += " · " + plural(
             "{count} value is no finite number: hatched", "{count} values are no finite numbers: hatched", hatched
