@@ -30,7 +30,7 @@ def schedule_figure(factors: Mapping[str, Sequence[float]]) -> Figure:
             line={"dash": DASHES[position % len(DASHES)], "width": 2.5},
             hovertemplate="%{y:.3g}",
         )
-    figure.update_xaxes(tickformat=".0%", range=[0, 1])
+    figure.update_xaxes(tickformat=".0%", dtick=0.25, range=[0, 1.01])
     figure.update_yaxes(rangemode="tozero")
     figure.update_layout(showlegend=True, hovermode="x unified")
     return figure
