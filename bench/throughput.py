@@ -1,0 +1,149 @@
+"""Steady training throughput of the lecture's 16/32-channel CNN: the compute limit, dotbogi, and others.
+
+Everybody trains the same network on the same 60,000 images of Fashion-MNIST with batches of 128 and SGD with
+momentum. The compute limit is the same step on one resident batch. ``--accuracy`` compares what is learned, too.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from fashion_mnist import FULL, first, training_and_test, unit_range
+from measuring import Results, options, print_head, print_table, say
+from peers import LECTURE, MOMENTUM, Outcome, Task, accuracy, available
+from torch import nn
+from trainings import compute_limit, empty_cache, train
+
+from dotbogi import Recipe
+from dotbogi.models.architectures.simple_cnn import SimpleCNN
+from dotbogi.training.precision import Setting
+
+BATCH, LR = 128, 0.05
+AUTO, PLAIN = "dotbogi auto", "dotbogi auto, no progress bar"
+FP32, VARIED = "dotbogi fp32, fastest format", "dotbogi auto, crop + flip"
+LIMIT, LIMIT_FP32 = "compute limit, auto's setting", "compute limit, fp32 contiguous"
+VALUES: dict[str, dict[str, Any]] = {
+    AUTO: {},
+    PLAIN: {},
+    FP32: {"training.precision": "fp32"},
+    VARIED: {"data.augmentation": {"crop": 2, "flip": "random"}},
+}
+
+
+def lecture_cnn() -> nn.Module:
+    """Returns the lecture's CNN for 1×28×28 images."""
+    return SimpleCNN(10, 1, (28, 28))
+
+
+def recipe(epochs: int, seed: int = 0, **values: Any) -> Recipe:
+    """Returns the recipe that is the peers' task.
+
+    Args:
+        epochs, seed: of the training.
+        values: dotted keys on top.
+    """
+    plain = Recipe(
+        data={"source": FULL, "validation": 0.0},
+        model="simple-cnn",
+        optimizer={"name": "momentum", "lr": LR, "momentum": MOMENTUM},
+        schedule="constant",
+        training={"epochs": epochs, "batch_size": BATCH, "seed": seed},
+    )
+    return plain.with_values(values)
+
+
+def measure_round(results: Results, task: Task, peers: dict[str, Callable[[Task], Outcome]], quick: bool) -> None:
+    """Adds one number for everybody."""
+    for name, values in VALUES.items():
+        trained = train(recipe(task.epochs, **values), quick=quick, progress=name != PLAIN)
+        results.add(name, trained.images_per_second, "images/s")
+        results.notes.setdefault(name, []).append(str(trained.setting))
+        if name == AUTO:
+            results.add(LIMIT, limit(task, trained.setting), "images/s")
+    results.add(LIMIT_FP32, limit(task, Setting("fp32", "contiguous", torch.get_num_threads())), "images/s")
+    for name, peer in peers.items():
+        results.add(name, peer(task).images_per_second, "images/s")
+
+
+def limit(task: Task, setting: Setting) -> float:
+    """Returns images per second of as many steps on one resident batch as an epoch has."""
+    images, labels = unit_range(first(task.training, BATCH))
+    steps = len(task.training.labels) // BATCH
+    return compute_limit(task.seeded_model(), setting, images, labels, steps=steps, lr=LR, momentum=MOMENTUM)
+
+
+def print_throughput(results: Results, peers: list[str]) -> None:
+    """Prints images per second, and beside it how that compares to the limits and to the others."""
+    fastest_peer = max(peers, key=results.median)
+    references = list(dict.fromkeys([LIMIT, LIMIT_FP32, fastest_peer, LECTURE]))
+    heads = ["", "images/s", "min…max", *(f"÷ {name}" for name in references)]
+    names = [LIMIT, LIMIT_FP32, *VALUES, *peers]
+    rows = [
+        [name, f"{results.median(name):,.0f}", results.spread(name)]
+        + [f"{results.ratio(name, other):.2f}" for other in references]
+        for name in names
+    ]
+    print_table(heads, rows)
+    for name in VALUES:
+        chosen = results.notes[name]
+        print(f"\n{name}: {statistics.mode(chosen)}", end="" if len(set(chosen)) == 1 else f" (of {set(chosen)})")
+    print(flush=True)
+
+
+def measure_accuracy(results: Results, task: Task, peers: dict[str, Callable[[Task], Outcome]], quick: bool) -> None:
+    """Adds everybody's test accuracy after equal epochs with one seed."""
+    for name in (AUTO, FP32):
+        trained = train(recipe(task.epochs, task.seed, **VALUES[name]), quick=quick)
+        results.add(name, trained.run.metrics["accuracy"], digits=4)
+    for name, peer in peers.items():
+        results.add(name, accuracy(peer(task).model, task.test), digits=4)
+
+
+def print_accuracy(results: Results, epochs: int) -> None:
+    """Prints the mean, smallest and largest test accuracy."""
+    rows = [
+        [name, f"{statistics.mean(values):.2%}", f"{min(values):.2%}", f"{max(values):.2%}"]
+        for name, values in results.values.items()
+    ]
+    print()
+    print_table([f"test accuracy after {epochs} epochs", "mean", "min", "max"], rows)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Returns the options."""
+    parser = options(__doc__ or "")
+    parser.add_argument("--accuracy", action="store_true", help="also the test accuracy after equal epochs")
+    parser.add_argument("--accuracy-epochs", type=int, default=5, help="of those (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="of the accuracy (default: %(default)s)")
+    return parser
+
+
+def main() -> None:
+    """Measures and prints."""
+    given = arguments().parse_args()
+    quick = given.quick
+    training, test = training_and_test(quick)
+    peers = available()
+    results = Results("Steady training throughput, 16/32-channel CNN, batches of 128")
+    task = Task(lecture_cnn, training, test, epochs=2, batch_size=BATCH, lr=LR)
+    for number in range(1 if quick else given.rounds):
+        say(f"round {number + 1}")
+        with empty_cache():
+            measure_round(results, task, peers, quick)
+    print_head(results.title)
+    print_throughput(results, list(peers))
+    if given.accuracy:
+        learned = Results("test accuracy")
+        task = replace(task, epochs=1 if quick else given.accuracy_epochs)
+        for seed in range(1 if quick else given.seeds):
+            measure_accuracy(learned, replace(task, seed=seed), peers, quick)
+        print_accuracy(learned, task.epochs)
+        results.notes["accuracy"] = learned.values
+    results.write(given.json)
+
+
+if __name__ == "__main__":
+    main()
