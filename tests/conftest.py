@@ -1,4 +1,8 @@
 import os
+
+# Before torch is imported: tests run in several processes, each of which would else take all cores.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +14,8 @@ def _own_cache_and_language(tmp_path_factory: pytest.TempPathFactory) -> Iterato
     patch = pytest.MonkeyPatch()
     patch.setenv("DOTBOGI_CACHE_DIR", str(tmp_path_factory.mktemp("shared-cache")))
     patch.setenv("DOTBOGI_LANG", "en")
-    patch.delenv("DOTBOGI_RUNS_DIR", raising=False)
+    for variable in ("DOTBOGI_RUNS_DIR", "COLUMNS", "NO_COLOR", "FORCE_COLOR"):
+        patch.delenv(variable, raising=False)
     patch.setenv("LANGUAGE", os.environ.get("LANGUAGE", ""))
     yield
     patch.undo()

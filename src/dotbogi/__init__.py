@@ -4,7 +4,6 @@ Names are resolved on use, so that ``import dotbogi`` loads none of torch's weig
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,8 +11,6 @@ if TYPE_CHECKING:
     from dotbogi.recipe import Recipe
     from dotbogi.runs.run import Run, open_run
     from dotbogi.runs.train import train
-
-__version__ = version("dotbogi")
 
 _PLACES = {
     "DotbogiError": "dotbogi.errors",
@@ -27,6 +24,10 @@ __all__ = ["DotbogiError", "Recipe", "Run", "open_run", "train"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("dotbogi")
     if name not in _PLACES:
         raise AttributeError(f"module 'dotbogi' has no attribute {name!r}")
     value = getattr(import_module(_PLACES[name]), name)

@@ -190,7 +190,8 @@ class Recipe(Part):
     """The one description of a training.
 
     A table that is chosen by name may be given as that name alone:
-    ``Recipe(data="sample", model="simple-cnn", optimizer={"name": "adam", "lr": 1e-3})``.
+    ``Recipe(data="sample", model="simple-cnn", optimizer={"name": "adam", "lr": 1e-3})``. Hyperparameters without
+    a name are those of what the model suggests, and are checked when the recipe is completed.
 
     Raises:
         RecipeError: an unknown key (with the nearest), a value of another type or outside its range.
@@ -212,7 +213,9 @@ class Recipe(Part):
         except ValidationError as error:
             raise _recipe_error(error) from None
         for part, registry, prefix in recipe._registered_parts():
-            check_hyperparameters(registry.load(part.name).hyperparameters, part.hyperparameters, prefix)
+            # Without a name the keys may be meant for what the model suggests: they are checked once that is known.
+            if "name" in part.model_fields_set:
+                check_hyperparameters(registry.load(part.name).hyperparameters, part.hyperparameters, prefix)
         if recipe.model.pretrained and recipe.model.weights:
             raise RecipeError(
                 _("model.pretrained and model.weights both say where to start from."), fix=_("Give only one of them.")

@@ -168,7 +168,9 @@ class Registry:
         own, foreign = self._own_names(), self._entry_points()
         for name in foreign:
             if name in own:
-                raise RuntimeError(f"the entry point {foreign[name].value} registers {self.kind} {name}, which is taken")
+                raise RuntimeError(
+                    f"the entry point {foreign[name].value} registers {self.kind} {name}, which is taken"
+                )
         return sorted([*own, *foreign])
 
     def load(self, name: str) -> Any:

@@ -58,7 +58,7 @@ CASES: list[tuple[dict[str, Any], MakeScheduler]] = [
 ]
 
 
-@pytest.mark.parametrize(("given_keys", "make"), CASES, ids=str)
+@pytest.mark.parametrize(("given_keys", "make"), CASES, ids=[str(keys) for keys, _make in CASES])
 def test_factors_are_torchs(given_keys: dict[str, Any], make: MakeScheduler) -> None:
     schedule = build_schedule(Schedule(**given_keys), steps=STEPS, steps_per_epoch=STEPS_PER_EPOCH)
     assert our_lrs(schedule, STEPS) == pytest.approx(torch_lrs(make, STEPS), rel=1e-12, abs=1e-15)
