@@ -47,25 +47,33 @@ def follow(output: Output, work: Work) -> int:
 
 
 class _Told:
-    """Writes the events that a program waits for as JSON lines."""
+    """Writes the events that a program waits for as JSON lines; the first is ``started``, whatever came before it."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self._started = False
+        self._early: list[Notice] = []
 
     def __call__(self, event: Event) -> None:
         if not self._output.as_json:
             return
         match event:
             case RunStarted():
-                self._started = True
-                self._output.line({"event": "started", "run": event.run, "path": event.path, **event.facts})
+                self._start({"run": event.run, "path": event.path, **event.facts})
             case EpochDone():
                 self._output.line({"event": "epoch", "epochs": event.epochs, **event.row})
+            case Notice() if not self._started:
+                self._early.append(event)
             case Notice():
                 self._output.line({"event": "notice", "text": event.text})
             case _:
                 pass
+
+    def _start(self, facts: Mapping[str, Any]) -> None:
+        self._started = True
+        self._output.line({"event": "started", **facts})
+        for notice in self._early:
+            self(notice)
 
     def end(self, run: Run) -> None:
         """Says what came of the training; of one that was finished before, that too has a first line."""
@@ -74,7 +82,7 @@ class _Told:
             return
         here = {"run": run.id, "path": str(run.path)}
         if not self._started:
-            self._output.line({"event": "started", **here})
+            self._start(here)
         self._output.line({"event": "finished", **here, **run.summary()})
 
 
