@@ -327,7 +327,7 @@ def test_every_form_follows_the_formula(name: str) -> None:
 
 def test_every_optimizer_of_the_contract_has_its_formula_recomputed() -> None:
     contract = "sgd momentum nag adagrad rmsprop adam adamw adadelta nadam lion lamb adafactor radam muon"
-    assert set(REFERENCES) == set(contract.split())
+    assert set(REFERENCES) >= set(contract.split())
     assert set(REFERENCES) <= set(OPTIMIZERS.names())
 
 
