@@ -1,4 +1,5 @@
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,34 @@ def test_the_compiled_catalogue_is_the_texts(domain, language) -> None:
     assert catalogue.compiled(domain, language) == written
 
 
-@pytest.mark.parametrize(("domain", "language"), [pair for pair in PAIRS if pair[0] == "click"])
+@pytest.mark.parametrize(("domain", "language"), PAIRS)
 def test_the_catalogue_is_complete(domain, language) -> None:
     """If this fails: python tools/catalogue.py update, translate what is empty, then compile"""
     assert catalogue.mistakes(domain, language) == []
+    assert [message.id for message in catalogue.stored(domain, language) if message.id and message.fuzzy] == []
+
+
+def forms(text) -> list[str]:
+    """A text, or each form of a plural."""
+    return [text] if isinstance(text, str) else list(text)
+
+
+def fields(text) -> list[str]:
+    """The fields of a text with their formats, sorted: a language may say them in another order."""
+    return sorted(re.findall(r"{\w*[^{}]*}|%\(\w+\)\w", text))
+
+
+@pytest.mark.parametrize(("domain", "language"), PAIRS)
+def test_a_translation_has_the_fields_of_its_text(domain, language) -> None:
+    """A language without plurals may follow either form of a plural."""
+    differing = [
+        text
+        for message in catalogue.stored(domain, language)
+        if message.id
+        for text in forms(message.string)
+        if fields(text) not in map(fields, forms(message.id))
+    ]
+    assert differing == []
 
 
 @pytest.fixture
