@@ -1,12 +1,15 @@
 """What the documents say is so: their commands, code, recipes and links."""
 
 import importlib
+import importlib.util
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
@@ -14,7 +17,7 @@ import pytest
 import dotbogi
 from dotbogi.cli.main import program
 from dotbogi.recipe import Recipe
-from dotbogi.registry import LOSSES, MODELS, OPTIMIZERS, SCHEDULES, SOURCES
+from dotbogi.registry import LOSSES, MODELS, OPTIMIZERS, SCHEDULES, SOURCES, Registry
 
 ROOT = Path(__file__).parents[1]
 READMES = ["README.md", "README.ko.md"]
@@ -95,10 +98,14 @@ def test_words_in_the_text_are_commands_and_options(document: str) -> None:
 
 
 @pytest.mark.parametrize("document", READMES)
-def test_a_readme_names_everything_that_can_be_chosen(document: str) -> None:
-    text = text_of(document)
-    for registry in (OPTIMIZERS, SCHEDULES, MODELS, SOURCES, LOSSES):
-        assert all(f"`{name}`" in text for name in registry.names()), registry.kind
+@pytest.mark.parametrize(
+    ("option", "registry"),
+    [("model", MODELS), ("data", SOURCES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("loss", LOSSES)],
+)
+def test_what_a_readme_names_can_be_chosen(document: str, option: str, registry: Registry) -> None:
+    (row,) = re.findall(rf"^\| `--{option}` \| (.*)", text_of(document), flags=re.MULTILINE)
+    named = {name for name in re.findall(r"`([a-z0-9-]+)`", row) if not name.startswith("--")}
+    assert named and named <= set(registry.names())
 
 
 @pytest.mark.parametrize("document", READMES)
@@ -180,6 +187,39 @@ def test_a_document_is_finished(document: str) -> None:
 
 def test_the_changelog_names_this_version() -> None:
     assert f"## [{dotbogi.__version__}]" in text_of("CHANGELOG.md")
+
+
+# Every key of a recipe
+
+
+@pytest.fixture(scope="module")
+def recipe_page() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("recipe_page", ROOT / "tools" / "recipe_page.py")
+    assert specification and specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_the_recipes_page_is_up_to_date(recipe_page: ModuleType, language: str) -> None:
+    """If this fails: python tools/recipe_page.py, with the Korean of new keys in tools/recipe_page_ko.toml."""
+    assert recipe_page.page(language) == recipe_page.PAGES[language].read_text(encoding="utf-8")
+
+
+def test_the_recipes_page_has_every_key(recipe_page: ModuleType) -> None:
+    text = text_of("docs/recipe.md")
+    for prefix, table in Recipe().complete().model_dump().items():
+        keys = table if isinstance(table, dict) else {}
+        section = text.partition(f"## `[{prefix}]`")[2]
+        for key, value in keys.items():
+            assert f"`[{prefix}.{key}]`" in text if isinstance(value, dict) else f"`{key}`" in section, (prefix, key)
+
+
+def test_no_korean_of_the_recipes_page_is_left_over(recipe_page: ModuleType) -> None:
+    page = recipe_page.page("ko")
+    korean = tomllib.loads(recipe_page.KOREAN.read_text(encoding="utf-8"))
+    assert [english for english, text in korean.items() if "{" not in text and text not in page] == []
 
 
 # Adding a thing that can be chosen by name
