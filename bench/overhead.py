@@ -77,7 +77,7 @@ def measure_round(results: Results, model: str, training: Split, epochs: int, qu
         bare_s = [seconds_of(lambda number=number: epoch(number)) for number in range(1, epochs + 1)]
     results.add(f"{model}, {WHOLE}", statistics.median(trained.epoch_s), "s per epoch", 3)
     results.add(f"{model}, {BARE}", statistics.median(bare_s), "s per epoch", 3)
-    results.notes.setdefault(model, []).append(str(trained.setting))
+    results.notes.setdefault(model, []).append(trained.setting_text)
 
 
 def print_overhead(results: Results, models: list[str]) -> None:

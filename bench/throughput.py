@@ -60,7 +60,7 @@ def measure_round(results: Results, task: Task, peers: dict[str, Callable[[Task]
     for name, values in VALUES.items():
         trained = train(recipe(task.epochs, **values), quick=quick, progress=name != PLAIN)
         results.add(name, trained.images_per_second, "images/s")
-        results.notes.setdefault(name, []).append(str(trained.setting))
+        results.notes.setdefault(name, []).append(trained.setting_text)
         if name == AUTO:
             results.add(LIMIT, limit(task, trained.setting), "images/s")
     results.add(LIMIT_FP32, limit(task, Setting("fp32", "contiguous", torch.get_num_threads())), "images/s")
@@ -89,8 +89,7 @@ def print_throughput(results: Results, peers: list[str]) -> None:
     print_table(heads, rows)
     for name in VALUES:
         chosen = results.notes[name]
-        print(f"\n{name}: {statistics.mode(chosen)}", end="" if len(set(chosen)) == 1 else f" (of {set(chosen)})")
-    print(flush=True)
+        print(f"\n{name}: {'; '.join(dict.fromkeys(chosen))}", flush=True)
 
 
 def measure_accuracy(results: Results, task: Task, peers: dict[str, Callable[[Task], Outcome]], quick: bool) -> None:

@@ -86,6 +86,12 @@ class Trained:
         assert isinstance(training.threads, int)
         return Setting(training.precision, training.memory_format, training.threads)
 
+    @property
+    def setting_text(self) -> str:
+        """The setting in words."""
+        setting = self.setting
+        return f"{setting.precision} {setting.memory_format}, threads: {setting.threads}"
+
 
 @contextmanager
 def all_threads() -> Generator[None]:
