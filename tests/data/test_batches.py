@@ -112,7 +112,7 @@ def test_the_augmentation_is_that_of_the_samples_keys(clothes: Split):
 def test_prepare_takes_pixels_from_elsewhere(clothes: Split):
     batches = Batches(clothes, UNIT, batch_size=32, seed=9, shuffle=True, augmentation=Augmentation(crop=2))
     batch = batches.batch(1, 1)
-    assert torch.equal(batches.prepare(clothes.images[batch.indices], batch.indices, 1), batch.images)
+    assert torch.equal(batches.prepare(clothes.images[batch.indices], batches.draws(batch.indices, 1)), batch.images)
 
 
 def test_an_augmentation_with_nothing_on_is_none(clothes: Split):

@@ -43,6 +43,11 @@ class Draws:
     scale: Tensor | None = None
     erased: Tensor | None = None
 
+    def of(self, samples: slice) -> "Draws":
+        """Returns the draws of some of the samples."""
+        drawn = (self.flip, self.shift, self.rotation, self.scale, self.erased)
+        return Draws(self.image_size, *(values if values is None else values[samples] for values in drawn))
+
 
 def varies(augmentation: Augmentation) -> bool:
     """Returns whether any augmentation is on."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dotbogi.data.augment import apply, draw, varies
+from dotbogi.data.augment import Draws, apply, draw, varies
 from dotbogi.data.dataset import Split
 from dotbogi.data.normalise import Normalisation
 from dotbogi.data.randomness import permutation
@@ -14,6 +14,8 @@ from dotbogi.language import _
 from dotbogi.recipe import Augmentation
 
 AUTOMATIC_BATCH_SIZE = 128
+# Drawing costs 50 µs for one batch of 128 and 110 µs for 16 of them: a twentieth of a step against nearly nothing.
+BATCHES_DRAWN_TOGETHER = 16
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Batches:
         self.memory_format = memory_format
         self._mean, self._deviation = self._constants(normalisation)
         self._order: tuple[int, Tensor] | None = None  # of the epoch that was asked for last
+        self._drawn: tuple[tuple[int, int], Draws] | None = None  # of the batches that were asked for last
 
     def _constants(self, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
         arithmetic = torch.float64 if self.dtype == torch.float64 else torch.float32
@@ -130,25 +133,48 @@ class Batches:
     def batch(self, epoch: int, position: int) -> Batch:
         """Returns a batch; the arguments are those of :meth:`indices`."""
         indices = self.indices(epoch, position)
-        images = self.prepare(self.split.images.index_select(0, indices), indices, epoch)
+        pixels = self.split.images.index_select(0, indices)
+        images = self.prepare(pixels, self._draws(epoch, position))
         labels = self._to_device(self.split.labels.index_select(0, indices), self.device)
         return Batch(images, labels.to(self.dtype) if labels.is_floating_point() else labels, indices)
 
-    def prepare(self, pixels: Tensor, indices: Tensor, epoch: int) -> Tensor:
+    def draws(self, indices: Tensor, epoch: int) -> Draws:
+        """Returns how samples are varied in an epoch; there must be an augmentation.
+
+        Args:
+            indices: int64 (B,) on the CPU, what each sample's draws depend on.
+            epoch: which, from 0.
+        """
+        assert self.augmentation is not None
+        height, width = self.split.images.shape[2:]
+        return draw(self.augmentation, self.seed, epoch, indices, (height, width))
+
+    def _draws(self, epoch: int, position: int) -> Draws | None:
+        """Returns the draws of a batch; those of its neighbours are made at the same time."""
+        if self.augmentation is None:
+            return None
+        group, place = divmod(position, BATCHES_DRAWN_TOGETHER)
+        if self._drawn is None or self._drawn[0] != (epoch, group):
+            first = group * BATCHES_DRAWN_TOGETHER
+            last = min(first + BATCHES_DRAWN_TOGETHER, len(self))
+            together = torch.cat([self.indices(epoch, neighbour) for neighbour in range(first, last)])
+            self._drawn = ((epoch, group), self.draws(together, epoch))
+        start = place * self.batch_size
+        return self._drawn[1].of(slice(start, start + len(self.indices(epoch, position))))
+
+    def prepare(self, pixels: Tensor, draws: Draws | None = None) -> Tensor:
         """Makes of pixels what the network is given: (pixel − mean) / deviation, then varied.
 
         Args:
             pixels: uint8 (B, C, H, W) on the CPU, or float (B, F) for a regression, which only changes its type.
-            indices: int64 (B,), what each sample's draws depend on.
-            epoch: which, from 0.
+            draws: how each of the images is varied, or ``None``.
         """
         pixels = self._to_device(pixels, self._workplace)
         if pixels.is_floating_point():
             return pixels.to(self.dtype)
-        images = (pixels - self._mean) / self._deviation  # (B, C, H, W)
-        if self.augmentation is not None:
-            size = (images.shape[2], images.shape[3])
-            images = apply(images, draw(self.augmentation, self.seed, epoch, indices, size))
+        images = (pixels - self._mean).div_(self._deviation)  # (B, C, H, W)
+        if draws is not None:
+            images = apply(images, draws)
         # Format first, then type: both in one `to` take 2.7 times as long with 3 channels.
         return images.contiguous(memory_format=self.memory_format).to(self.device, self.dtype)
 

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import torch
 
+from dotbogi.training.allocator import keep_freed_memory
+
 
 @contextmanager
 def torch_set_for(deterministic: bool) -> Generator[None]:
@@ -14,6 +16,7 @@ def torch_set_for(deterministic: bool) -> Generator[None]:
     Args:
         deterministic: only algorithms that give the same bits every time; an operation that has none raises.
     """
+    keep_freed_memory()
     threads = torch.get_num_threads()
     algorithms = torch.get_deterministic_debug_mode()
     benchmark = torch.backends.cudnn.benchmark
