@@ -1,5 +1,6 @@
 """The images that all benchmarks train on, as tensors and as files."""
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ FULL, SMALL = "fashion-mnist", "sample"
 FEW_TRAINING, FEW_TEST = 640, 200
 
 
+@cache
 def training_and_test(quick: bool) -> tuple[Split, Split]:
     """Returns all training images and the test images, uint8 (N, 1, 28, 28); a few of them where it is to be quick."""
     dataset = open_dataset(Data(source=SMALL if quick else FULL, validation=0.0))

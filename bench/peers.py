@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import torch
-from fashion_mnist import unit_range
+from fashion_mnist import training_and_test, unit_range
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
@@ -29,20 +29,29 @@ class Task:
 
     Args:
         make_model: gives the network with fresh weights.
-        training, test: uint8 images and labels.
         epochs: passes over the training images.
         batch_size: images per step.
         lr: constant learning rate.
         seed: of weights and order.
+        quick: on a few images.
     """
 
     make_model: Callable[[], nn.Module]
-    training: Split
-    test: Split
     epochs: int
     batch_size: int
     lr: float
     seed: int = 0
+    quick: bool = False
+
+    @property
+    def training(self) -> Split:
+        """Images and labels to train on, opened once per process."""
+        return training_and_test(self.quick)[0]
+
+    @property
+    def test(self) -> Split:
+        """Images and labels to judge by."""
+        return training_and_test(self.quick)[1]
 
     def seeded_model(self) -> nn.Module:
         """Returns the network, its weights drawn from the seed."""
@@ -217,3 +226,9 @@ def available() -> dict[str, Callable[[Task], Outcome]]:
     if find_spec("fastai"):
         found |= {"fastai, tensors": fastai_tensors, "fastai, transforms": fastai_transforms}
     return found
+
+
+def numbers(name: str, task: Task) -> tuple[float, float]:
+    """Lets a peer train; returns its images per second and its test accuracy, 0…1."""
+    outcome = available()[name](task)
+    return outcome.images_per_second, accuracy(outcome.model, task.test)

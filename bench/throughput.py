@@ -6,14 +6,13 @@ momentum. The compute limit is the same step on one resident batch. ``--accuracy
 
 import argparse
 import statistics
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
-from fashion_mnist import FULL, first, training_and_test, unit_range
-from measuring import Results, options, print_head, print_table, say
-from peers import LECTURE, MOMENTUM, Outcome, Task, accuracy, available
+from fashion_mnist import FULL, first, unit_range
+from measuring import Results, in_own_process, options, print_head, print_table, say
+from peers import LECTURE, MOMENTUM, Task, available, numbers
 from torch import nn
 from trainings import compute_limit, empty_cache, train
 
@@ -55,17 +54,18 @@ def recipe(epochs: int, seed: int = 0, **values: Any) -> Recipe:
     return plain.with_values(values)
 
 
-def measure_round(results: Results, task: Task, peers: dict[str, Callable[[Task], Outcome]], quick: bool) -> None:
+def measure_round(results: Results, task: Task, peers: list[str]) -> None:
     """Adds one number for everybody."""
     for name, values in VALUES.items():
-        trained = train(recipe(task.epochs, **values), quick=quick, progress=name != PLAIN)
+        trained = train(recipe(task.epochs, **values), quick=task.quick, progress=name != PLAIN)
         results.add(name, trained.images_per_second, "images/s")
         results.notes.setdefault(name, []).append(trained.setting_text)
         if name == AUTO:
             results.add(LIMIT, limit(task, trained.setting), "images/s")
     results.add(LIMIT_FP32, limit(task, Setting("fp32", "contiguous", torch.get_num_threads())), "images/s")
-    for name, peer in peers.items():
-        results.add(name, peer(task).images_per_second, "images/s")
+    for name in peers:
+        images_per_second, _accuracy = in_own_process(numbers, name, task)
+        results.add(name, images_per_second, "images/s")
 
 
 def limit(task: Task, setting: Setting) -> float:
@@ -92,13 +92,14 @@ def print_throughput(results: Results, peers: list[str]) -> None:
         print(f"\n{name}: {'; '.join(dict.fromkeys(chosen))}", flush=True)
 
 
-def measure_accuracy(results: Results, task: Task, peers: dict[str, Callable[[Task], Outcome]], quick: bool) -> None:
+def measure_accuracy(results: Results, task: Task, peers: list[str]) -> None:
     """Adds everybody's test accuracy after equal epochs with one seed."""
     for name in (AUTO, FP32):
-        trained = train(recipe(task.epochs, task.seed, **VALUES[name]), quick=quick)
+        trained = train(recipe(task.epochs, task.seed, **VALUES[name]), quick=task.quick)
         results.add(name, trained.run.metrics["accuracy"], digits=4)
-    for name, peer in peers.items():
-        results.add(name, accuracy(peer(task).model, task.test), digits=4)
+    for name in peers:
+        _images_per_second, accuracy = in_own_process(numbers, name, task)
+        results.add(name, accuracy, digits=4)
 
 
 def print_accuracy(results: Results, epochs: int) -> None:
@@ -124,21 +125,20 @@ def main() -> None:
     """Measures and prints."""
     given = arguments().parse_args()
     quick = given.quick
-    training, test = training_and_test(quick)
-    peers = available()
+    peers = list(available())
     results = Results("Steady training throughput, 16/32-channel CNN, batches of 128")
-    task = Task(lecture_cnn, training, test, epochs=2, batch_size=BATCH, lr=LR)
+    task = Task(lecture_cnn, epochs=2, batch_size=BATCH, lr=LR, quick=quick)
     for number in range(1 if quick else given.rounds):
         say(f"round {number + 1}")
         with empty_cache():
-            measure_round(results, task, peers, quick)
+            measure_round(results, task, peers)
     print_head(results.title)
-    print_throughput(results, list(peers))
+    print_throughput(results, peers)
     if given.accuracy:
         learned = Results("test accuracy")
         task = replace(task, epochs=1 if quick else given.accuracy_epochs)
         for seed in range(1 if quick else given.seeds):
-            measure_accuracy(learned, replace(task, seed=seed), peers, quick)
+            measure_accuracy(learned, replace(task, seed=seed), peers)
         print_accuracy(learned, task.epochs)
         results.notes["accuracy"] = learned.values
     results.write(given.json)

@@ -12,12 +12,11 @@ from typing import Any
 
 import torch
 from fashion_mnist import FULL, training_and_test, unit_range
-from measuring import Results, options, print_head, print_table, say, seconds_of
+from measuring import Results, in_own_process, options, print_head, print_table, say, seconds_of
 from peers import training_stopwatch, unseen_output
 from trainings import empty_cache, train
 
 from dotbogi import Recipe
-from dotbogi.data.dataset import Split
 
 SMALL_CNN, XRESNET = "dotbogi small-cnn", "fastai xresnet18"
 FASTAI_LR = 3e-3
@@ -50,7 +49,7 @@ def small_cnn(epochs: int, seed: int, quick: bool) -> Course:
     return Course([trained.training_s], [trained.run.metrics["accuracy"]], trained.total_s)
 
 
-def xresnet18(training: Split, test: Split, epochs: int, batch_size: int, seed: int) -> Course:
+def xresnet18(quick: bool, epochs: int, batch_size: int, seed: int) -> Course:
     """Trains fastai's xresnet18 for one channel with one cycle, and evaluates it after each epoch."""
     from fastai.callback import progress, schedule  # noqa: F401  they add the progress bar and fit_one_cycle
     from fastai.data.core import DataLoaders
@@ -60,6 +59,7 @@ def xresnet18(training: Split, test: Split, epochs: int, batch_size: int, seed: 
     from fastai.vision.models.xresnet import xresnet18 as network
     from torch.utils.data import TensorDataset
 
+    training, test = training_and_test(quick)
     torch.manual_seed(seed)
     loaders: Any = DataLoaders.from_dsets(
         TensorDataset(*unit_range(training)),
@@ -116,14 +116,13 @@ def main() -> None:
     given = arguments().parse_args()
     quick = given.quick
     target = 0.0 if quick else given.target
-    training, test = training_and_test(quick)
     results = Results(f"Seconds to {target:.1%} test accuracy on Fashion-MNIST")
     with empty_cache():
         for seed in range(1 if quick else given.rounds):
             keep(results, SMALL_CNN, small_cnn(1 if quick else given.epochs, seed, quick), target)
             if find_spec("fastai"):
                 epochs = 1 if quick else given.fastai_epochs
-                keep(results, XRESNET, xresnet18(training, test, epochs, given.fastai_batch, seed), target)
+                keep(results, XRESNET, in_own_process(xresnet18, quick, epochs, given.fastai_batch, seed), target)
     print_head(results.title)
     print_times(results, target)
     results.write(given.json)

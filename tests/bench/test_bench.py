@@ -95,13 +95,12 @@ def test_each_runs_quickly(script, tmp_path):
 @pytest.mark.skipif(not (find_spec("skorch") and find_spec("fastai")), reason="skorch and fastai are not installed")
 def test_everybody_trains_the_same_number_of_images():
     code = (
-        "from fashion_mnist import training_and_test\n"
         "from peers import Task, accuracy, available\n"
         "from throughput import lecture_cnn\n"
-        "training, test = training_and_test(quick=True)\n"
+        "task = Task(lecture_cnn, epochs=2, batch_size=128, lr=.05, quick=True)\n"
         "for peer in available().values():\n"
-        "    outcome = peer(Task(lecture_cnn, training, test, epochs=2, batch_size=128, lr=.05))\n"
-        "    print(outcome.images, len(outcome.epoch_s), .1 <= accuracy(outcome.model, test) <= 1)\n"
+        "    outcome = peer(task)\n"
+        "    print(outcome.images, len(outcome.epoch_s), .1 <= accuracy(outcome.model, task.test) <= 1)\n"
     )
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(BENCH)}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
