@@ -6,12 +6,20 @@ import torch
 from torch import nn
 
 import dotbogi
-from dotbogi.errors import DataError, ModelError, NonFiniteLossError, RecipeError, RunError, UnknownNameError
+from dotbogi.errors import (
+    DataError,
+    ModelError,
+    NonFiniteLossError,
+    RecipeError,
+    RunError,
+    TrainingError,
+    UnknownNameError,
+)
 from dotbogi.recipe import Recipe
 from dotbogi.runs.run import Run, open_run
 from dotbogi.runs.train import train
 from dotbogi.store.weights import weights_sha256
-from dotbogi.training.events import EpochDone, RunFinished, RunStarted, StepDone
+from dotbogi.training.events import EpochDone, Notice, RunFinished, RunStarted, StepDone
 
 Trained = Callable[..., Run]
 
@@ -176,3 +184,60 @@ def test_the_lazy_surface_gives_the_same_functions() -> None:
     assert dotbogi.train is train and dotbogi.Recipe is Recipe and dotbogi.open_run is open_run
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         dotbogi.trian  # noqa: B018
+
+
+class Moody(nn.Module):
+    """Raises on the last batch of an epoch, which is smaller than the others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(784, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) == 31:
+            raise ValueError("not today")
+        return self.fc(images.flatten(1))
+
+
+def test_a_model_that_raises_in_the_middle_is_named_with_file_and_line(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(
+        TrainingError, match=r"Step 9 failed \(.*test_train\.py, line \d+\): ValueError: not today"
+    ) as caught:
+        trained(model=Moody())
+    assert caught.value.exit_code == 1 and "checkpoint before it is kept" in caught.value.fix
+    run = open_run("last", runs_dir=tmp_path / "runs")
+    assert run.status == "failed" and run.stored.checkpoints.read_last().step == 0
+
+
+def test_memory_that_is_full_asks_for_smaller_batches(trained: Trained) -> None:
+    def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(TrainingError, match="The memory of cpu is full with batches of 32") as caught:
+        trained(loss=loss)
+    assert "--batch-size" in caught.value.fix
+
+
+def test_interrupting_from_python_keeps_the_run(trained: Trained, tmp_path: Path) -> None:
+    def listener(event: object) -> None:
+        if isinstance(event, StepDone) and event.step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(listener=listener)
+    assert open_run("last", runs_dir=tmp_path / "runs").status == "interrupted"
+
+
+def test_what_the_optimizer_keeps_is_measured_on_the_model_at_hand(trained: Trained) -> None:
+    assert trained().facts["optimizer_state_per_parameter"] == pytest.approx(2, abs=0.01)  # Adam: m and v
+    run = trained({"optimizer": {"name": "sgd"}})
+    assert run.facts["optimizer_state_per_parameter"] == 0
+
+
+def test_muon_says_which_share_of_the_weights_is_its_own(trained: Trained) -> None:
+    notices: list[str] = []
+    trained(
+        {"optimizer": {"name": "muon"}, "training.steps": 2},
+        listener=lambda event: notices.append(event.text) if isinstance(event, Notice) else None,
+    )
+    assert notices == ["Muon's own rule updates 22% of the weights of this model, AdamW the others."]

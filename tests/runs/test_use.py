@@ -119,3 +119,10 @@ def test_a_run_that_is_being_written_is_not_removed(run: Run, tmp_path: Path) ->
     with run.stored.lock(), pytest.raises(RunError, match="another process is writing it"):
         remove_run(run.id, tmp_path / "runs")
     assert run.path.exists()
+
+
+def test_images_that_were_objects_from_python_must_be_given_again(run: Run, tmp_path: Path) -> None:
+    reopened = open_run(run.id, runs_dir=tmp_path / "runs")
+    with pytest.raises(RunError, match="was trained on objects from Python") as caught:
+        reopened.evaluate()
+    assert "run.evaluate((images, labels))" in caught.value.fix

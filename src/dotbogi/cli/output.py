@@ -58,7 +58,8 @@ class Output:
         """Writes tables or text for people to standard output; words in brackets are no markup."""
         with self.console.capture() as capture:
             for part in parts:
-                self.console.print(part, markup=False, highlight=False)
+                # A line of text is left whole: a path that is cut in two cannot be copied.
+                self.console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, str))
         # Tables fill their last column with spaces.
         lines = (line.rstrip() for line in capture.get().splitlines())
         print("\n".join(lines), file=self._results, flush=True)

@@ -3,15 +3,20 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from dotbogi.data.dataset import Dataset, Split
+from dotbogi.errors import DotbogiError, TrainingError
 from dotbogi.language import _
+from dotbogi.models.source_line import said, source_line
+from dotbogi.optim.optimizer import state_floats_per_parameter
 from dotbogi.runs.assemble import Assembly
 from dotbogi.runs.keep import Keeper
 from dotbogi.runs.objects import Objects
 from dotbogi.runs.run import Run
-from dotbogi.store.runs_folder import StoredRun
+from dotbogi.store.runs_folder import RunsFolder, StoredRun
 from dotbogi.store.weights import weights_sha256
-from dotbogi.training.events import CheckpointDue, Event, Listener, RunFinished, RunStarted, Working
+from dotbogi.training.events import CheckpointDue, Event, Listener, Notice, RunFinished, RunStarted, Working
 from dotbogi.training.loop import Training, train_loop
 from dotbogi.training.metrics import Evaluation, evaluate_model, running_validation
 
@@ -24,6 +29,12 @@ def nobody_listens(event: Event) -> None:
 
 def nobody_stops() -> None:
     """Nobody asks to stop."""
+
+
+def tell_notices(folder: RunsFolder, listener: Listener) -> None:
+    """Tells what the folder of runs has to say: a database that was rebuilt, a run that was left out."""
+    while folder.notices:
+        listener(Notice(folder.notices.pop(0)))
 
 
 def carry_out(
@@ -51,15 +62,37 @@ def carry_out(
         signal = train_loop(_training(assembly, everybody, stop))
         if not signal:
             _finish(assembly, stored, listener)
-    except BaseException as error:
-        stored.update(status="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+    except KeyboardInterrupt:
+        stored.update(status="interrupted")
         raise
+    except DotbogiError:
+        stored.update(status="failed")
+        raise
+    except Exception as error:
+        stored.update(status="failed")
+        raise _stopped(error, assembly) from error
     if signal:
         stored.update(status="interrupted")
     run = Run(stored, model=assembly.state.model, objects=objects)
     if not signal:
         listener(RunFinished(stored.id, str(stored.path), run.summary()))
     return run
+
+
+def _stopped(error: Exception, assembly: Assembly) -> TrainingError:
+    """Returns what to say of an error that comes from a person's model, loss or data, or from torch."""
+    if isinstance(error, torch.OutOfMemoryError):
+        size = assembly.recipe.training.batch_size
+        return TrainingError(
+            _("The memory of {device} is full with batches of {size}.").format(device=assembly.device, size=size),
+            fix=_("Try --batch-size with a smaller number; training.accumulation keeps the update's size."),
+        )
+    return TrainingError(
+        _("Step {step} failed ({where}): {error}").format(
+            step=assembly.state.step + 1, where=source_line(error), error=said(error)
+        ),
+        fix=_("The checkpoint before it is kept; --debug shows the whole traceback."),
+    )
 
 
 def started_facts(assembly: Assembly, stored: StoredRun) -> dict[str, Any]:
@@ -133,6 +166,7 @@ def _finish(assembly: Assembly, stored: StoredRun, listener: Listener) -> None:
         "per_class": evaluation.per_class(assembly.dataset.classes) if assembly.classes else [],
         "confusion": evaluation.confusion,
         "worst_mistakes": worst_mistakes(evaluation, split),
+        "optimizer_state_per_parameter": state_floats_per_parameter(assembly.state.optimizer),
     }
     stored.update(
         status="finished",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from dotbogi.data.dataset import Dataset, Split
-from dotbogi.errors import DataError
+from dotbogi.errors import DataError, RunError
 from dotbogi.language import _
 from dotbogi.recipe import Recipe
 from dotbogi.runs.assemble import evaluation_batches, find_device, open_recipe_data
@@ -57,6 +57,11 @@ def evaluate(run: Run, data: Any = None, *, which: str = "last", listener: Liste
 
 def _images(run: Run, data: Any, listener: Listener) -> tuple[str, Split, Dataset]:
     """Returns what to evaluate on: the run's own test images, or all of the other data that are not for training."""
+    if data is None and "data" in run.facts.get("objects", []) and run.objects.data is None:
+        raise RunError(
+            _("The run {run} was trained on objects from Python, which are not kept with it.").format(run=run.id),
+            fix=_("Name what to evaluate on: --data FOLDER, or run.evaluate((images, labels))."),
+        )
     if data is None:
         dataset = open_recipe_data(run.recipe, ANY_MODEL, run.objects, listener)
         return *evaluated_split(dataset), dataset

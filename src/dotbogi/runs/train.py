@@ -6,11 +6,13 @@ from typing import Any
 
 from torch import nn
 
+from dotbogi.language import _
 from dotbogi.models.build import parameter_count
 from dotbogi.models.model import ModelEntry
+from dotbogi.optim.optimizer import muon_split
 from dotbogi.recipe import Recipe
 from dotbogi.runs.assemble import Assembly, assemble
-from dotbogi.runs.carry_out import carry_out, nobody_listens, nobody_stops
+from dotbogi.runs.carry_out import carry_out, nobody_listens, nobody_stops, tell_notices
 from dotbogi.runs.choose import chosen_recipe
 from dotbogi.runs.objects import Objects
 from dotbogi.runs.place import origin, runs_folder
@@ -18,9 +20,8 @@ from dotbogi.runs.reopen import MODEL_COPY
 from dotbogi.runs.run import Run
 from dotbogi.runs.surroundings import torch_set_for
 from dotbogi.store.facts import system_facts
-from dotbogi.store.names import checked_name
 from dotbogi.store.runs_folder import RunsFolder, StoredRun
-from dotbogi.training.events import Listener
+from dotbogi.training.events import Listener, Notice
 from dotbogi.training.step import LossFunction
 
 
@@ -57,10 +58,12 @@ def train(
     requested = recipe or Recipe()
     folder = RunsFolder(runs_folder(runs_dir))
     if name:
-        checked_name(name)
+        folder.check_name(name)
+    tell_notices(folder, listener)
     chosen, entry = chosen_recipe(requested, objects)
     with torch_set_for(chosen.training.deterministic):
         assembly = assemble(chosen, entry, objects, listener)
+        _tell_split(assembly, listener)
         stored = folder.create(name, requested, run_facts(assembly, entry, objects), resolved=assembly.recipe)
         with stored.lock():
             _keep_model_file(stored, entry)
@@ -87,6 +90,13 @@ def run_facts(assembly: Assembly, entry: ModelEntry, objects: Objects) -> dict[s
         "steps": assembly.steps,
         "steps_per_epoch": len(assembly.batches),
     }
+
+
+def _tell_split(assembly: Assembly, listener: Listener) -> None:
+    if assembly.recipe.optimizer.name == "muon":
+        split = muon_split(assembly.state.optimizer)
+        text = _("Muon's own rule updates {share:.0%} of the weights of this model, AdamW the others.")
+        listener(Notice(text.format(share=split.share)))
 
 
 def _own_facts(entry: ModelEntry) -> dict[str, str] | None:

@@ -17,6 +17,8 @@ from dotbogi.store.names import LAST, checked_name, new_id
 from dotbogi.store.record import RunRecord, write_run_file
 from dotbogi.store.stored_run import StoredRun
 
+CALLED = "WHERE name = ? OR id = ?"
+
 
 class RunsFolder:
     """The folder in which runs lie; created with its first run.
@@ -102,6 +104,17 @@ class RunsFolder:
             raise self._not_one(word, found)
         return found[0]
 
+    def check_name(self, name: str) -> None:
+        """Checks whether a new run can have this name, before any work is done for it.
+
+        Raises:
+            RunError: the name is taken or not possible.
+        """
+        name = checked_name(name)
+        taken = self._select(CALLED, name, name)
+        if taken:
+            raise _name_taken(name, taken[0].id)
+
     def remove(self, run: StoredRun) -> None:
         """Removes a run and everything in its folder.
 
@@ -124,14 +137,9 @@ class RunsFolder:
         return [run for run in (StoredRun(self._database, record) for record in records) if run.path.is_dir()]
 
     def _insert(self, connection: sqlite3.Connection, values: RunRecord, model: str) -> RunRecord:
-        taken = connection.execute(
-            "SELECT id FROM runs WHERE ? != '' AND (name = ? OR id = ?)", (values.name, values.name, values.name)
-        ).fetchone()
-        if taken:
-            raise RunError(
-                _("There is already a run called {name}: {run}.").format(name=values.name, run=taken[0]),
-                fix=_("Choose another --name, or remove it: dotbogi rm {name}").format(name=values.name),
-            )
+        taken = connection.execute(f"SELECT id FROM runs {CALLED}", (values.name, values.name)).fetchone()
+        if values.name and taken:
+            raise _name_taken(values.name, taken[0])
         record = values.model_copy(update={"id": self._make_folder(new_id(datetime.now(), model))})
         try:
             insert_record(connection, record)
@@ -175,3 +183,10 @@ class RunsFolder:
             if nearest
             else _("dotbogi runs lists those there are."),
         )
+
+
+def _name_taken(name: str, run: str) -> RunError:
+    return RunError(
+        _("There is already a run called {name}: {run}.").format(name=name, run=run),
+        fix=_("Choose another --name, or remove it: dotbogi rm {name}").format(name=name),
+    )
