@@ -101,7 +101,7 @@ def test_a_setting_needs_key_and_value(text) -> None:
 
 def test_an_unknown_key_names_the_nearest() -> None:
     with pytest.raises(RecipeError, match=r"optimizer\.learning_rat") as caught:
-        recipe_from(None, {}, ("optimizer.learning_rat=3",))
+        recipe_from(None, {}, ("optimizer.name=adam", "optimizer.learning_rat=3"))
     assert caught.value.fix
 
 

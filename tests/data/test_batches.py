@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dotbogi.data.batches as batches_module
-from dotbogi.data.augment import apply, draw
+from dotbogi.data.augment import draw, erase, move
 from dotbogi.data.batches import Batches, automatic_batch_size
 from dotbogi.data.dataset import Split
 from dotbogi.data.normalise import Normalisation, normalisation_for
@@ -104,9 +104,19 @@ def test_the_augmentation_is_that_of_the_samples_keys(clothes: Split):
     augmentation = Augmentation(crop=2, flip="alternating", erasing=0.5)
     batches = Batches(clothes, UNIT, batch_size=32, seed=9, shuffle=True, augmentation=augmentation)
     batch = batches.batch(4, 2)
-    plain = clothes.images[batch.indices].float() / 255
-    assert torch.equal(batch.images, apply(plain, draw(augmentation, 9, 4, batch.indices, (28, 28))))
-    assert not torch.equal(batch.images, plain)
+    pixels = clothes.images[batch.indices]
+    draws = draw(augmentation, 9, 4, batch.indices, (28, 28))
+    assert torch.equal(batch.images, erase(move(pixels, draws).float() / 255, draws))
+    assert not torch.equal(batch.images, pixels.float() / 255)
+
+
+def test_what_enters_from_outside_is_black_whatever_the_normalisation(clothes: Split):
+    standardised = Normalisation((72.9,), (90.0,))
+    for moves in (Augmentation(crop=3), Augmentation(crop=3, rotation=1e-9)):
+        batches = Batches(clothes, standardised, batch_size=32, seed=1, shuffle=True, augmentation=moves)
+        batch = batches.batch(0, 0)
+        down = int(batches.draws(batch.indices, 0).shift[:, 0].argmax())
+        torch.testing.assert_close(batch.images[down, 0, 0], torch.full((28,), (0 - 72.9) / 90))
 
 
 def test_prepare_takes_pixels_from_elsewhere(clothes: Split):

@@ -1,9 +1,10 @@
 """How training images are varied: drawn for each sample from its key, applied to the batch as a whole.
 
-``draw`` decides, ``apply`` computes: a few kinds of tensor operations, from which
-every number of the varied image can be followed back. What enters from outside an
-image, or is erased, is 0 of what the network sees: black where images are scaled
-to 0…1, the mean where they are standardised.
+``draw`` decides, ``move`` and ``erase`` compute: a few kinds of tensor operations, from
+which every number of the varied image can be followed back. Pixels are moved while they
+are bytes, a quarter of the memory that floats would take; what enters from outside an
+image is black (0). What is erased is 0 of what the network sees: black where images are
+scaled to 0…1, the mean where they are standardised.
 """
 
 from dataclasses import dataclass
@@ -42,6 +43,11 @@ class Draws:
     rotation: Tensor | None = None
     scale: Tensor | None = None
     erased: Tensor | None = None
+
+    @property
+    def resamples(self) -> bool:
+        """Whether pixels are mixed, and not only moved."""
+        return self.rotation is not None or self.scale is not None
 
     def of(self, samples: slice) -> "Draws":
         """Returns the draws of some of the samples."""
@@ -107,21 +113,29 @@ def _rectangles(
     return (rectangles * (erased < augmentation.erasing)[:, None]).astype(np.int64)
 
 
-def apply(images: Tensor, draws: Draws) -> Tensor:
-    """Varies a batch as drawn: flipped, rotated and scaled, shifted, erased, in this order.
+def move(images: Tensor, draws: Draws) -> Tensor:
+    """Flips, rotates and scales, and shifts a batch as drawn, in this order.
 
     Args:
-        images: float (B, C, H, W), normalised.
+        images: (B, C, H, W); floating point, on the scale 0…255, where there is a rotation or a scale.
         draws: of the same B, H and W, on the CPU.
 
     Returns:
-        The varied images, in the shape, type and device of ``images``.
+        The moved images, in the shape, type and device of ``images``.
     """
-    if draws.rotation is not None or draws.scale is not None:
-        images = _transform(images, draws)
-    else:
-        images = images if draws.flip is None else _flip(images, draws.flip)
-        images = images if draws.shift is None else _shift(images, draws.shift)
+    if draws.resamples:
+        return _transform(images, draws)
+    images = images if draws.flip is None else _flip(images, draws.flip)
+    return images if draws.shift is None else _shift(images, draws.shift)
+
+
+def erase(images: Tensor, draws: Draws) -> Tensor:
+    """Blanks the rectangles that were drawn.
+
+    Args:
+        images: float (B, C, H, W), normalised; changed in place.
+        draws: of the same B, H and W, on the CPU.
+    """
     return images if draws.erased is None else _erase(images, draws.erased)
 
 
@@ -159,7 +173,7 @@ def _erase(images: Tensor, erased: Tensor) -> Tensor:
         torch.from_numpy(row_kept).to(images.device)[:, None, :, None],
         torch.from_numpy(column_kept).to(images.device)[:, None, None, :],
     )  # (B, 1, H, W)
-    return images * kept
+    return images.mul_(kept)
 
 
 def _transform(images: Tensor, draws: Draws) -> Tensor:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,7 +18,6 @@ from dotbogi.training.events import CheckpointDue, EpochDone, Listener, Snapshot
 from dotbogi.training.state import RunningSums, TrainingState
 from dotbogi.training.step import LossFunction, StepRules, training_step
 
-# Reading a loss back from a GPU waits for all that is queued: there it is done for this many steps together.
 STEPS_READ_TOGETHER = 16
 
 
@@ -95,7 +94,7 @@ def train_loop(training: Training) -> str | None:
     """
     state, batches = training.state, training.batches
     per_epoch = len(batches)
-    reader = _LossReader(training)
+    reader = _Reader(training)
     pace, began, saved_at = Pace(), time.perf_counter(), time.perf_counter()
     while state.step < training.steps:
         signal = training.stop()
@@ -133,7 +132,7 @@ def seed_step(seed: int, step: int, device: torch.device) -> None:
         torch.mps.manual_seed(number)
 
 
-def _make_step(training: Training, reader: "_LossReader", pace: Pace, epoch: int, position: int) -> None:
+def _make_step(training: Training, reader: "_Reader", pace: Pace, epoch: int, position: int) -> None:
     state = training.state
     batch = training.batches.batch(epoch, position)
     lr = apply_schedule(state.optimizer, state.schedule.factor(state.step))
@@ -153,34 +152,46 @@ def _make_step(training: Training, reader: "_LossReader", pace: Pace, epoch: int
         training.listener(SnapshotStepped(state))
 
 
-class _LossReader:
-    """Reads losses back, adds them to the running sums, and tells of the steps.
+class _Reader:
+    """Reads losses and hits back from the device, adds them to the running sums, and tells of the steps.
 
-    On the CPU that is after every step, on a GPU for several steps together.
+    A loss is read at once on the CPU, and for several steps together on a GPU, which
+    would have to wait for each. Hits are counted for several steps together everywhere:
+    three small operations after each step would take a hundredth of it.
     """
 
     def __init__(self, training: Training) -> None:
         self.training = training
-        self.waiting: list[tuple[StepDone, Tensor, Tensor]] = []
-        on_cpu = next(training.state.model.parameters()).device.type == "cpu"
-        self.together = 1 if on_cpu else STEPS_READ_TOGETHER
+        self.losses: list[tuple[StepDone, Tensor]] = []
+        self.answers: list[tuple[Tensor, Tensor]] = []
+        self.waits = next(training.state.model.parameters()).device.type != "cpu"
 
     def add(self, epoch: int, images: int, loss: Tensor, logits: Tensor, labels: Tensor, lr: float) -> None:
-        training = self.training
-        done = StepDone(training.state.step, training.steps, epoch, images, math.nan, lr)
-        correct = (logits.argmax(1) == labels).sum() if training.classifies else torch.zeros(())
-        self.waiting.append((done, loss, correct))
-        if len(self.waiting) >= self.together:
+        done = StepDone(self.training.state.step, self.training.steps, epoch, images, math.nan, lr)
+        self.losses.append((done, loss))
+        self.answers.append((logits, labels))
+        if len(self.answers) >= STEPS_READ_TOGETHER:
             self.read()
+        elif not self.waits:
+            self._read_losses()
 
     def read(self) -> None:
-        waiting, self.waiting = self.waiting, []
-        for done, loss_tensor, correct in waiting:
+        """Reads everything that waits."""
+        self._read_losses()
+        answers, self.answers = self.answers, []
+        if self.training.classifies and answers:
+            logits = torch.cat([logits for logits, _labels in answers])  # (steps · B, K)
+            labels = torch.cat([labels for _logits, labels in answers])  # (steps · B,)
+            self.training.state.sums.correct += int((logits.argmax(1) == labels).sum())
+
+    def _read_losses(self) -> None:
+        losses, self.losses = self.losses, []
+        for done, loss_tensor in losses:
             loss = float(loss_tensor)
             if not math.isfinite(loss):
                 raise _non_finite(done, loss, self.training.state.optimizer)
-            self.training.state.sums.add(done.images, loss, int(correct))
-            self.training.listener(StepDone(done.step, done.steps, done.epoch, done.images, loss, done.lr))
+            self.training.state.sums.add(done.images, loss)
+            self.training.listener(replace(done, loss=loss))
 
 
 def _non_finite(done: StepDone, loss: float, optimizer: torch.optim.Optimizer) -> NonFiniteLossError:

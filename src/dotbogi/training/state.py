@@ -23,11 +23,10 @@ class RunningSums:
     loss: float = 0.0
     correct: int = 0
 
-    def add(self, images: int, loss: float, correct: int) -> None:
-        """Adds one batch."""
+    def add(self, images: int, loss: float) -> None:
+        """Adds one batch's loss."""
         self.images += images
         self.loss += loss * images
-        self.correct += correct
 
 
 @dataclass

@@ -13,7 +13,7 @@ def load(request: Request) -> Found:
 
 
 SOURCE = SourceEntry(
-    title="Fashion-MNIST, a sample",
+    title=mark("Fashion-MNIST, a sample"),
     description=mark("10,000 + 2,000 grey pictures of clothes, 28×28, 10 classes; comes with the program"),
     licence="MIT (Zalando SE)",
     load=load,
