@@ -6,11 +6,10 @@ All 60,000 training images, nothing held out, nothing chosen on the test images,
 import argparse
 import statistics
 
+from dotbogi import Recipe
 from fashion_mnist import FULL
 from measuring import Results, options, print_head, print_table, say
 from trainings import empty_cache, train
-
-from dotbogi import Recipe
 
 TRAININGS = (("simple-cnn", 5), ("small-cnn", 6), ("small-cnn", 18))
 

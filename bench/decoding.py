@@ -11,13 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from dotbogi.data.open import open_dataset
+from dotbogi.recipe import Data
 from fashion_mnist import training_and_test, write_files
 from measuring import Results, options, print_head, print_table, say, seconds_of
 from raw_decoder import RawDecoder
 from trainings import empty_cache
-
-from dotbogi.data.open import open_dataset
-from dotbogi.recipe import Data
 
 PROCESSES, THREADS = "Pillow, processes", "Pillow, threads"
 OPENED, AGAIN = "dotbogi, first opening", "dotbogi, second opening"

@@ -8,11 +8,6 @@ import argparse
 import statistics
 from collections.abc import Callable
 
-from fashion_mnist import training_and_test
-from measuring import Results, options, print_head, print_table, say, seconds_of
-from throughput import recipe
-from trainings import all_threads, empty_cache, train
-
 from dotbogi import Recipe
 from dotbogi.data.batches import Batches
 from dotbogi.data.dataset import Split
@@ -22,6 +17,10 @@ from dotbogi.optim.optimizer import build_optimizer
 from dotbogi.training.loss import build_loss
 from dotbogi.training.precision import MEMORY_FORMATS, Setting
 from dotbogi.training.step import training_step
+from fashion_mnist import training_and_test
+from measuring import Results, options, print_head, print_table, say, seconds_of
+from throughput import recipe
+from trainings import all_threads, empty_cache, train
 
 WHOLE, BARE = "everything on", "bare steps"
 

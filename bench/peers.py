@@ -13,11 +13,11 @@ from importlib.util import find_spec
 
 import numpy as np
 import torch
-from fashion_mnist import training_and_test, unit_range
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from dotbogi.data.dataset import Split
+from fashion_mnist import training_and_test, unit_range
 
 MOMENTUM = 0.9
 LECTURE = "the lecture's loop"

@@ -9,11 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fashion_mnist import training_and_test, write_files
-from measuring import Results, options, print_head, print_table, say, seconds_of
-
 import dotbogi
 from dotbogi import Recipe, Run
+from fashion_mnist import training_and_test, write_files
+from measuring import Results, options, print_head, print_table, say, seconds_of
 
 SUFFIXES = (".jpg", ".png")
 

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from multiprocessing import get_context
 
 import numpy as np
-from measuring import processors, seconds_of
 from PIL import Image
+
+from measuring import processors, seconds_of
 
 CHUNK = 500  # files that a worker is given at once
 

@@ -10,15 +10,15 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from fashion_mnist import FULL, first, unit_range
-from measuring import Results, in_own_process, options, print_head, print_table, say
-from peers import LECTURE, MOMENTUM, Task, available, numbers
 from torch import nn
-from trainings import compute_limit, empty_cache, train
 
 from dotbogi import Recipe
 from dotbogi.models.architectures.simple_cnn import SimpleCNN
 from dotbogi.training.precision import Setting
+from fashion_mnist import FULL, first, unit_range
+from measuring import Results, in_own_process, options, print_head, print_table, say
+from peers import LECTURE, MOMENTUM, Task, available, numbers
+from trainings import compute_limit, empty_cache, train
 
 BATCH, LR = 128, 0.05
 AUTO, PLAIN = "dotbogi auto", "dotbogi auto, no progress bar"

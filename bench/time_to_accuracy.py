@@ -11,12 +11,12 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
+
+from dotbogi import Recipe
 from fashion_mnist import FULL, training_and_test, unit_range
 from measuring import Results, in_own_process, options, print_head, print_table, say, seconds_of
 from peers import training_stopwatch, unseen_output
 from trainings import empty_cache, train
-
-from dotbogi import Recipe
 
 SMALL_CNN, XRESNET = "dotbogi small-cnn", "fastai xresnet18"
 FASTAI_LR = 3e-3

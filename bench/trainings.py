@@ -13,7 +13,6 @@ from typing import Any
 from unittest import mock
 
 import torch
-from fashion_mnist import few_images
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -23,6 +22,7 @@ from dotbogi.cli.progress import Progress
 from dotbogi.runs.carry_out import nobody_listens
 from dotbogi.training.events import EpochDone, Event, Listener
 from dotbogi.training.precision import MEMORY_FORMATS, Setting
+from fashion_mnist import few_images
 
 WARM_UP_STEPS = 5
 
