@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+from dotbogi.language import _
+
 TORCH_FOLDER = Path(torch.__file__).parent
 NETWORK_PACKAGES = ("httpx", "requests", "urllib3", "huggingface_hub")
 
@@ -29,7 +31,7 @@ def source_line(error: BaseException, file: Path | None = None) -> str:
 
 
 def _place(filename: str, line: int | None) -> str:
-    return f"{filename}, line {line}"
+    return _("{file}, line {line}").format(file=filename, line=line)
 
 
 def _is_machinery(filename: str) -> bool:
