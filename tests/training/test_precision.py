@@ -75,3 +75,14 @@ def test_a_damaged_memory_is_measured_anew(tmp_path: Path, content: str) -> None
 def test_without_measuring_it_is_fp32_on_all_cores_and_channels_last_where_there_are_convolutions() -> None:
     assert fixed_setting(Training(), conv_net()) == Setting("fp32", "channels-last", torch.get_num_threads())
     assert fixed_setting(Training(), nn.Linear(2, 2)).memory_format == "contiguous"
+
+
+def test_a_model_is_placed_in_either_format_whatever_it_was_in_before() -> None:
+    model = nn.Conv2d(3, 4, 3)
+    for name in ("channels-last", "contiguous", "channels-last"):
+        setting = Setting("fp32", name, 1)
+        setting.place(model, torch.device("cpu"))
+        assert model.weight.is_contiguous(memory_format=torch.channels_last) == (name == "channels-last")
+        assert model.weight.is_contiguous() == (name == "contiguous")
+        images = setting.place_images(torch.zeros(2, 3, 8, 8))
+        assert model(images).is_contiguous(memory_format=torch.channels_last) == (name == "channels-last")

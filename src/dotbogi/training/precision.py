@@ -63,10 +63,9 @@ class Setting:
 
     def place(self, model: nn.Module, device: torch.device) -> nn.Module:
         """Moves a model to the device, dtype and memory format, in place; returns it."""
+        # The contiguous format is asked for too: weights that were channels-last before would stay so.
         model.to(device=device, dtype=self.dtype)
-        if self.memory_format == "channels-last":
-            model.to(memory_format=torch.channels_last)
-        return model
+        return model.to(memory_format=MEMORY_FORMATS[self.memory_format])
 
     def place_images(self, images: Tensor) -> Tensor:
         """Returns a batch (B, C, H, W) in the setting's memory format and dtype."""
