@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 import dotbogi
 from dotbogi import Recipe, Run
 from dotbogi.cli.progress import Progress
-from dotbogi.runs.carry_out import nobody_listens
+from dotbogi.runs.listening import nobody_listens
 from dotbogi.training.events import EpochDone, Event, Listener
 from dotbogi.training.precision import MEMORY_FORMATS, Setting
 from fashion_mnist import few_images

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from dotbogi.errors import RecipeError
 from dotbogi.language import _
+from dotbogi.recipe_mistakes import recipe_error
 from dotbogi.registry import LOSSES, OPTIMIZERS, SCHEDULES, Registry, check_hyperparameters, unknown_key
 
 SCHEMA_VERSION = 1
@@ -211,7 +212,7 @@ class Recipe(Part):
         try:
             recipe = handler(values)
         except ValidationError as error:
-            raise _recipe_error(error) from None
+            raise recipe_error(error, _keys_beside) from None
         for part, registry, prefix in recipe._registered_parts():
             # Without a name the keys may be meant for what the model suggests: they are checked once that is known.
             if "name" in part.model_fields_set:
@@ -344,25 +345,6 @@ def _merged(below: Table, above: Table) -> Table:
         both = isinstance(lower, dict) and isinstance(value, dict)
         merged[key] = _merged(cast(Table, lower), cast(Table, value)) if both else value
     return merged
-
-
-def _recipe_error(error: ValidationError) -> RecipeError:
-    mistake = error.errors(include_url=False)[0]
-    # A union's branch stands in the location as one more word: keep what is a key.
-    path = [str(word) for word in mistake["loc"]]
-    if mistake["type"] == "extra_forbidden":
-        return unknown_key(".".join(path), _keys_beside(path))
-    key = ".".join(word for word in path if word.isidentifier() and word not in ("int", "float", "str", "bool"))
-    branches = [other["msg"] for other in error.errors() if other["loc"][: len(path) - 1] == mistake["loc"][:-1]]
-    expected = "; ".join(dict.fromkeys([mistake["msg"], *branches]))
-    return RecipeError(
-        _("{key} = {value} is not possible.").format(key=key, value=_toml_value(mistake["input"])),
-        fix=_("What is expected: {expected}.").format(expected=expected),
-    )
-
-
-def _toml_value(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _keys_beside(path: list[str]) -> list[str]:

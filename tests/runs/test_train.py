@@ -16,6 +16,8 @@ from dotbogi.errors import (
     UnknownNameError,
 )
 from dotbogi.recipe import Recipe
+from dotbogi.runs.choose import chosen_recipe
+from dotbogi.runs.objects import Objects
 from dotbogi.runs.run import Run, open_run
 from dotbogi.runs.train import train
 from dotbogi.store.weights import weights_sha256
@@ -241,3 +243,12 @@ def test_muon_says_which_share_of_the_weights_is_its_own(trained: Trained) -> No
         listener=lambda event: notices.append(event.text) if isinstance(event, Notice) else None,
     )
     assert notices == ["Muon's own rule updates 22% of the weights of this model, AdamW the others."]
+
+
+@pytest.mark.parametrize(
+    ("source", "model"),
+    [("auto", "simple-cnn"), ("sample", "simple-cnn"), ("line", "linear-regression"), ("fashion-mnist", "small-cnn")],
+)
+def test_without_a_name_the_model_is_the_one_for_the_data(source: str, model: str) -> None:
+    chosen, _entry = chosen_recipe(Recipe(data=source), Objects())
+    assert chosen.model.name == model

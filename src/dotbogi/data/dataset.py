@@ -61,3 +61,12 @@ class Dataset:
         """(height, width) in pixels; (1, 1) for a regression."""
         size = tuple(self.train.images.shape[2:])
         return (size[0], size[1]) if size else (1, 1)
+
+    @property
+    def judged_by(self) -> tuple[str, Split]:
+        """The split that a training is judged by, and its name: test, else validation, else training."""
+        if self.test:
+            return "test", self.test
+        if self.validation:
+            return "validation", self.validation
+        return "training", self.train

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from dotbogi.data.dataset import Dataset, Split
+from dotbogi.data.dataset import Split
 from dotbogi.errors import DotbogiError, TrainingError
 from dotbogi.language import _
 from dotbogi.models.source_line import said, source_line
@@ -21,14 +21,6 @@ from dotbogi.training.loop import Training, train_loop
 from dotbogi.training.metrics import Evaluation, evaluate_model, running_validation
 
 WORST_MISTAKES = 25
-
-
-def nobody_listens(event: Event) -> None:
-    """Nobody listens."""
-
-
-def nobody_stops() -> None:
-    """Nobody asks to stop."""
 
 
 def tell_notices(folder: RunsFolder, listener: Listener) -> None:
@@ -73,7 +65,7 @@ def carry_out(
         raise _stopped(error, assembly) from error
     if signal:
         stored.update(status="interrupted")
-    run = Run(stored, model=assembly.state.model, objects=objects)
+    run = Run(stored, objects=objects)
     if not signal:
         listener(RunFinished(stored.id, str(stored.path), run.summary()))
     return run
@@ -141,17 +133,8 @@ def _training(assembly: Assembly, listener: Listener, stop: Callable[[], str | N
     )
 
 
-def evaluated_split(dataset: Dataset) -> tuple[str, Split]:
-    """Returns the split that a training is judged by, and its name: test, else validation, else training."""
-    if dataset.test:
-        return "test", dataset.test
-    if dataset.validation:
-        return "validation", dataset.validation
-    return "training", dataset.train
-
-
 def _finish(assembly: Assembly, stored: StoredRun, listener: Listener) -> None:
-    name, split = evaluated_split(assembly.dataset)
+    name, split = assembly.dataset.judged_by
     total = len(split.labels)
     evaluation = evaluate_model(
         assembly.state.model,

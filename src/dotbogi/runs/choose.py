@@ -5,6 +5,7 @@ from dotbogi.language import _
 from dotbogi.models.build import find_model
 from dotbogi.models.model import ModelEntry, Wants
 from dotbogi.recipe import Recipe
+from dotbogi.registry import MODELS
 from dotbogi.runs.objects import Objects
 
 BUNDLED = "sample"
@@ -46,10 +47,18 @@ def pretrained_recipe(entry: ModelEntry) -> dict[str, object]:
 def _with_model_name(requested: Recipe, objects: Objects) -> Recipe:
     if requested.model.name != "auto":
         return requested
+    return requested.with_values({"model.name": _automatic_model(requested.data.source, objects)})
+
+
+def _automatic_model(source: str, objects: Objects) -> str:
     if objects.model is not None:
-        return requested.with_values({"model.name": type(objects.model).__name__})
-    bundled = objects.data is None and requested.data.source in ("auto", BUNDLED)
-    return requested.with_values({"model.name": "simple-cnn" if bundled else "small-cnn"})
+        return type(objects.model).__name__
+    if objects.data is not None:
+        return "small-cnn"
+    if source in ("auto", BUNDLED):
+        return "simple-cnn"
+    made_for_it = [name for name in MODELS.names() if MODELS.load(name).wants.data == source]
+    return made_for_it[0] if made_for_it else "small-cnn"
 
 
 def _refuse_other_data(recipe: Recipe, entry: ModelEntry, objects: Objects) -> None:

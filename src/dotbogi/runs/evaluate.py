@@ -7,16 +7,18 @@ from dotbogi.errors import DataError, RunError
 from dotbogi.language import _
 from dotbogi.recipe import Recipe
 from dotbogi.runs.assemble import evaluation_batches, find_device, open_recipe_data
-from dotbogi.runs.carry_out import evaluated_split, nobody_listens
 from dotbogi.runs.choose import ANY_MODEL
+from dotbogi.runs.listening import nobody_listens
 from dotbogi.runs.objects import Objects
-from dotbogi.runs.reopen import run_loss, run_setting
-from dotbogi.runs.run import Run
+from dotbogi.runs.opened import OpenedRun
+from dotbogi.runs.reopen import reopened_model, run_loss, run_setting
 from dotbogi.training.events import Listener, Working
 from dotbogi.training.metrics import evaluate_model
 
 
-def evaluate(run: Run, data: Any = None, *, which: str = "last", listener: Listener = nobody_listens) -> dict[str, Any]:
+def evaluate(
+    run: OpenedRun, data: Any = None, *, which: str = "last", listener: Listener = nobody_listens
+) -> dict[str, Any]:
     """Evaluates a run's model.
 
     Args:
@@ -35,7 +37,7 @@ def evaluate(run: Run, data: Any = None, *, which: str = "last", listener: Liste
     name, split, dataset = _images(run, data, listener)
     _refuse_other_classes(run, dataset)
     device = find_device(run.recipe.training.device)
-    model = setting.place(run.model(which), device)
+    model = setting.place(reopened_model(run, which), device)
     total = len(split.labels)
     evaluation = evaluate_model(
         model,
@@ -55,7 +57,7 @@ def evaluate(run: Run, data: Any = None, *, which: str = "last", listener: Liste
     }
 
 
-def _images(run: Run, data: Any, listener: Listener) -> tuple[str, Split, Dataset]:
+def _images(run: OpenedRun, data: Any, listener: Listener) -> tuple[str, Split, Dataset]:
     """Returns what to evaluate on: the run's own test images, or all of the other data that are not for training."""
     if data is None and "data" in run.facts.get("objects", []) and run.objects.data is None:
         raise RunError(
@@ -64,7 +66,7 @@ def _images(run: Run, data: Any, listener: Listener) -> tuple[str, Split, Datase
         )
     if data is None:
         dataset = open_recipe_data(run.recipe, ANY_MODEL, run.objects, listener)
-        return *evaluated_split(dataset), dataset
+        return *dataset.judged_by, dataset
     recipe = _recipe_for(run, data)
     objects = Objects() if isinstance(data, str) else Objects(data=data)
     dataset = open_recipe_data(recipe, ANY_MODEL, objects, listener)
@@ -73,13 +75,13 @@ def _images(run: Run, data: Any, listener: Listener) -> tuple[str, Split, Datase
     return dataset.name, dataset.train, dataset
 
 
-def _recipe_for(run: Run, data: Any) -> Recipe:
+def _recipe_for(run: OpenedRun, data: Any) -> Recipe:
     """Returns the run's recipe for other data, none of which is held out."""
     values: dict[str, Any] = {"data.test": 0.0, "data.validation": 0.0}
     return run.recipe.with_values(values | ({"data.source": data} if isinstance(data, str) else {}))
 
 
-def _refuse_other_classes(run: Run, dataset: Dataset) -> None:
+def _refuse_other_classes(run: OpenedRun, dataset: Dataset) -> None:
     trained = run.preprocessing.classes
     if dataset.classes != trained:
         raise DataError(

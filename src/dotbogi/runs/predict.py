@@ -12,8 +12,8 @@ from dotbogi.data.paths import image_paths
 from dotbogi.errors import DataError
 from dotbogi.language import _
 from dotbogi.runs.assemble import evaluation_batches, find_device
-from dotbogi.runs.reopen import run_setting
-from dotbogi.runs.run import Run
+from dotbogi.runs.opened import OpenedRun
+from dotbogi.runs.reopen import reopened_model, run_setting
 from dotbogi.training.metrics import model_outputs
 
 __all__ = ["Broken", "Prediction", "predict"]
@@ -38,7 +38,7 @@ class Prediction:
     top: list[tuple[str, float]]
 
 
-def predict(run: Run, paths: list[str], *, top: int = 5, which: str = "last") -> Iterator[Prediction | Broken]:
+def predict(run: OpenedRun, paths: list[str], *, top: int = 5, which: str = "last") -> Iterator[Prediction | Broken]:
     """Yields what the run's model says of each image, in the order of the files.
 
     Args:
@@ -55,7 +55,7 @@ def predict(run: Run, paths: list[str], *, top: int = 5, which: str = "last") ->
     if not preprocessing.classes:
         raise DataError(_("The run {run} predicts numbers, not classes of images.").format(run=run.id))
     setting, device = run_setting(run), find_device(run.recipe.training.device)
-    model = setting.place(run.model(which), device)
+    model = setting.place(reopened_model(run, which), device)
     rules = setting.rules(run.recipe.training, device)
     stream = decode_stream(
         files,

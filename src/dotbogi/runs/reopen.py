@@ -9,8 +9,8 @@ from dotbogi.models.build import build_model
 from dotbogi.models.model import OwnModel
 from dotbogi.models.own import reopen_own_model
 from dotbogi.recipe import Recipe
+from dotbogi.runs.opened import OpenedRun
 from dotbogi.runs.place import origin
-from dotbogi.runs.run import Run
 from dotbogi.training.loss import build_loss
 from dotbogi.training.precision import Setting
 from dotbogi.training.step import LossFunction
@@ -18,7 +18,7 @@ from dotbogi.training.step import LossFunction
 MODEL_COPY = "model.py.txt"  # not .py, so that nothing imports it by mistake
 
 
-def buildable_recipe(run: Run) -> Recipe:
+def buildable_recipe(run: OpenedRun) -> Recipe:
     """Returns the run's recipe with a model name that can be built here and now.
 
     Raises:
@@ -43,7 +43,7 @@ def _own_model(stored: dict[str, str]) -> OwnModel:
     return OwnModel(stored["path"], stored["factory_name"], "", stored["sha256"])
 
 
-def reopened_model(run: Run, which: str) -> nn.Module:
+def reopened_model(run: OpenedRun, which: str) -> nn.Module:
     """Returns the run's module with its trained weights, on the CPU, in evaluation mode."""
     module = run.objects.model or _built(run)
     weights = run.state_dict(which)
@@ -57,7 +57,7 @@ def reopened_model(run: Run, which: str) -> nn.Module:
     return module.eval()
 
 
-def _built(run: Run) -> nn.Module:
+def _built(run: OpenedRun) -> nn.Module:
     if "model" in run.facts.get("objects", []) and not run.model_file:
         raise RunError(
             _("The model of the run {run} was an object from Python, so it cannot be built here.").format(run=run.id),
@@ -76,7 +76,7 @@ def _built(run: Run) -> nn.Module:
     ).to(run_setting(run).dtype)
 
 
-def run_setting(run: Run) -> Setting:
+def run_setting(run: OpenedRun) -> Setting:
     """Returns how the run's steps were computed.
 
     Raises:
@@ -91,7 +91,7 @@ def run_setting(run: Run) -> Setting:
     return Setting(training.precision, training.memory_format, training.threads)
 
 
-def run_loss(run: Run, device: torch.device) -> LossFunction:
+def run_loss(run: OpenedRun, device: torch.device) -> LossFunction:
     """Returns the run's loss function: the object that it was given, or what the recipe names."""
     if run.objects.loss is not None:
         return run.objects.loss

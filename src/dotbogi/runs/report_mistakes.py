@@ -10,8 +10,8 @@ from dotbogi.errors import DataError
 from dotbogi.language import _
 from dotbogi.language.wording import percent
 from dotbogi.runs.assemble import open_recipe_data
-from dotbogi.runs.carry_out import evaluated_split, nobody_listens
 from dotbogi.runs.choose import ANY_MODEL
+from dotbogi.runs.listening import nobody_listens
 from dotbogi.runs.report_facts import Facts, Mistake
 from dotbogi.runs.run import Run
 
@@ -82,7 +82,7 @@ def _split(run: Run, facts: Facts) -> Split:
         raise DataError(
             _("The data {data} have changed since the run {run} began.").format(data=run.recipe.data.source, run=run.id)
         )
-    return evaluated_split(dataset)[1]
+    return dataset.judged_by[1]
 
 
 def _is_there(split: Split, mistake: Mistake) -> bool:

@@ -10,8 +10,9 @@ from dotbogi.errors import DataError, RunError
 from dotbogi.language import _
 from dotbogi.models.build import find_model
 from dotbogi.runs.assemble import Assembly, assemble
-from dotbogi.runs.carry_out import carry_out, nobody_listens, nobody_stops
+from dotbogi.runs.carry_out import carry_out
 from dotbogi.runs.choose import ANY_MODEL
+from dotbogi.runs.listening import nobody_listens, nobody_stops
 from dotbogi.runs.objects import Objects
 from dotbogi.runs.reopen import buildable_recipe
 from dotbogi.runs.run import Run, open_run
