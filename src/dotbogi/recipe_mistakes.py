@@ -48,7 +48,7 @@ def _expected(mistake: ErrorDetails) -> str:
         sign, name = bounds[kind]
         return _("a number {sign} {bound}").format(sign=sign, bound=context[name])
     if kind == "literal_error":
-        return str(context["expected"])
+        return str(context["expected"]).replace(" or ", _(" or "))
     texts = {
         "int_type": _("an integer"),
         "int_from_float": _("an integer"),
