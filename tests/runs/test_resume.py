@@ -11,6 +11,7 @@ from torch import nn
 from dotbogi.errors import CheckpointError, DataError, ModelError, RunError
 from dotbogi.recipe import Recipe
 from dotbogi.registry import OPTIMIZERS
+from dotbogi.runs.listening import nobody_listens
 from dotbogi.runs.resume import resume
 from dotbogi.runs.run import Run, open_run
 from dotbogi.runs.train import train
@@ -63,8 +64,8 @@ def test_a_resumed_run_is_the_undisturbed_one_bit_for_bit(
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.names())
 def test_every_optimizer_resumes_bit_for_bit(trained: Trained, clothes, tmp_path: Path, optimizer: str) -> None:
     values = {"optimizer": {"name": optimizer}, "training.steps": 6, "schedule": "cosine"}
-    undisturbed = trained(values, runs_dir=tmp_path / "undisturbed")
-    trained(values, stop=stop_after(3))
+    undisturbed = trained(values, runs_dir=tmp_path / "undisturbed", listener=nobody_listens)
+    trained(values, stop=stop_after(3), listener=nobody_listens)
     assert resume("last", runs_dir=tmp_path / "runs", data=clothes).weights_sha256 == undisturbed.weights_sha256
 
 
@@ -228,3 +229,30 @@ def test_a_pickle_that_poses_as_a_checkpoint_is_not_executed(trained: Trained, c
     with pytest.raises(CheckpointError, match="no whole checkpoint"):
         resume("last", runs_dir=tmp_path / "runs", data=clothes)
     assert not (tmp_path / "executed").exists()
+
+
+def test_objects_that_the_run_never_had_are_refused(trained: Trained, clothes, tmp_path: Path) -> None:
+    trained(stop=stop_after(2))
+    with pytest.raises(RunError, match="did not begin with these objects: loss"):
+        resume("last", runs_dir=tmp_path / "runs", data=clothes, loss=nn.CrossEntropyLoss())
+
+
+def test_another_module_is_refused(trained: Trained, clothes, tmp_path: Path) -> None:
+    def net(width: int) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(784, width), nn.Linear(width, 10))
+
+    trained(model=net(4), stop=stop_after(2))
+    with pytest.raises(ModelError, match="The model is not that of the run"):
+        resume("last", runs_dir=tmp_path / "runs", data=clothes, model=net(5))
+
+
+def test_evaluating_in_between_changes_nothing(trained: Trained, clothes, tmp_path: Path) -> None:
+    def net() -> nn.Module:
+        torch.manual_seed(7)
+        return nn.Sequential(nn.Dropout(0.3), nn.Flatten(), nn.Linear(784, 10))
+
+    undisturbed = trained(model=net(), runs_dir=tmp_path / "undisturbed")
+    model = net()
+    trained(model=model, stop=stop_after(8)).evaluate(clothes["test"])
+    resumed = resume("last", runs_dir=tmp_path / "runs", data=clothes, model=model)
+    assert resumed.weights_sha256 == undisturbed.weights_sha256

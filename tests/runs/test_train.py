@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -213,7 +214,9 @@ def test_a_model_that_raises_in_the_middle_is_named_with_file_and_line(trained: 
 
 def test_memory_that_is_full_asks_for_smaller_batches(trained: Trained) -> None:
     def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        if len(logits) == 32:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return nn.functional.cross_entropy(logits, labels)
 
     with pytest.raises(TrainingError, match="The memory of cpu is full with batches of 32") as caught:
         trained(loss=loss)
@@ -252,3 +255,110 @@ def test_muon_says_which_share_of_the_weights_is_its_own(trained: Trained) -> No
 def test_without_a_name_the_model_is_the_one_for_the_data(source: str, model: str) -> None:
     chosen, _entry = chosen_recipe(Recipe(data=source), Objects())
     assert chosen.model.name == model
+
+
+def normed() -> nn.Module:
+    torch.manual_seed(2)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten(), nn.Linear(2704, 10))
+
+
+def test_a_module_in_evaluation_mode_is_trained_like_any_other(trained: Trained) -> None:
+    assert trained(model=normed().eval()).weights_sha256 == trained(model=normed()).weights_sha256
+
+
+def test_a_layer_that_keeps_itself_frozen_stays_so(trained: Trained) -> None:
+    class Frozen(nn.BatchNorm2d):
+        def train(self, mode: bool = True) -> nn.Module:
+            return super().train(False)
+
+    model = normed()
+    model[1] = Frozen(4)
+    trained({"optimizer": {"name": "sgd", "lr": 1e-4}}, model=model)
+    assert int(model[1].num_batches_tracked) == 0
+
+
+def test_fewer_images_than_a_usual_batch_are_one_batch(clothes, tmp_path: Path) -> None:
+    images, labels = clothes["train"]
+    few = (images[:40], labels[:40])
+    for values in ({}, {"training.accumulation": 4}):
+        recipe = Recipe(training={"steps": 2}).with_values(values)
+        run = train(recipe, data={"train": few, "test": few}, runs_dir=tmp_path)
+        assert run.recipe.model.name == "small-cnn" and run.recipe.training.batch_size == 40 // ((values and 4) or 1)
+
+
+def test_what_the_caller_has_set_has_no_influence(trained: Trained) -> None:
+    alone = trained(model=normed()).weights_sha256
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert trained(model=normed()).weights_sha256 == alone
+    model = normed()
+    with torch.no_grad():
+        assert trained(model=model).weights_sha256 == alone
+    named = trained().weights_sha256
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert trained().weights_sha256 == named
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    with torch.device("meta"), torch.inference_mode():
+        assert trained().weights_sha256 == named
+
+
+def test_trainings_in_two_threads_do_not_disturb_each_other(trained: Trained) -> None:
+    alone = [trained({"training.seed": seed}).weights_sha256 for seed in (1, 2)]
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda seed: trained({"training.seed": seed}), (1, 2)))
+    assert [run.weights_sha256 for run in runs] == alone
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_lazy_layers_take_their_shapes_and_their_weights_from_the_seed(trained: Trained) -> None:
+    def lazy() -> nn.Module:
+        return nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(10))
+
+    assert trained(model=lazy()).weights_sha256 == trained(model=lazy()).weights_sha256
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda logits, labels: nn.functional.cross_entropy(logits, labels, reduction="none"), r"returned \(2,\)"),
+        (lambda logits, labels: 3.0, "returned float"),
+        (lambda logits, labels: logits.detach().sum(), r"returned \(\); one number with a gradient"),
+        (nn.CrossEntropyLoss, "The loss failed on logits"),
+    ],
+)
+def test_a_loss_that_is_none_is_refused_before_the_training(
+    trained: Trained, loss, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        trained(loss=loss)
+    assert not list((tmp_path / "runs").glob("2*"))
+
+
+def test_a_name_is_taken_as_the_recipes(trained: Trained) -> None:
+    assert trained(loss="mse").recipe.training.loss.name == "mse"
+    with pytest.raises(DataError, match="nowhere"):
+        train(Recipe(model="simple-cnn"), data="nowhere/photos")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"recipe": {"model": "simple-cnn"}}, RecipeError, "A recipe is expected, not dict"),
+        ({"model": nn.Flatten}, ModelError, "The model is type, not a torch.nn.Module"),
+        ({"model": "small-cnn"}, ModelError, "The model is str, not a torch.nn.Module"),
+        ({"recipe": Recipe(model={"weights": "w.safetensors"}), "model": nn.Flatten()}, RecipeError, "chosen by name"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(arguments: dict, error: type, message: str, tmp_path: Path) -> None:
+    with pytest.raises(error, match=message):
+        train(**arguments, runs_dir=tmp_path)
+
+
+def test_notices_are_warnings_where_nobody_listens(trained: Trained, clothes) -> None:
+    images, labels = clothes["train"]
+    with pytest.warns(UserWarning, match="were taken as uint8"):
+        trained(data={"train": (images.long(), labels), "test": clothes["test"]})
+    with pytest.raises(DataError, match="nearly black"):
+        trained(data=((images > 99).long(), labels))

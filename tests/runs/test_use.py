@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dotbogi.errors import DataError, RunError
+from dotbogi.errors import DataError, RecipeError, RunError
 from dotbogi.runs.compare import compare, flattened
 from dotbogi.runs.predict import Broken, Prediction
 from dotbogi.runs.run import Run, list_runs, open_run, remove_run
@@ -126,3 +126,29 @@ def test_images_that_were_objects_from_python_must_be_given_again(run: Run, tmp_
     with pytest.raises(RunError, match="was trained on objects from Python") as caught:
         reopened.evaluate()
     assert "run.evaluate((images, labels))" in caught.value.fix
+
+
+def test_a_word_alone_is_one_path(run: Run, photos: Path) -> None:
+    one = next((photos / "0").iterdir())
+    assert [found.path for found in run.predict(one)] == [str(one)] == [found.path for found in run.predict(str(one))]
+
+
+def test_less_than_one_class_cannot_be_told(run: Run, photos: Path) -> None:
+    with pytest.raises(RecipeError, match="top = 0 is not possible"):
+        list(run.predict(photos, top=0))
+
+
+def test_other_weights_than_last_and_best_are_refused(run: Run) -> None:
+    with pytest.raises(RunError, match="There are the weights last and best, not 'bes'"):
+        run.model("bes")
+
+
+def test_a_module_of_ones_own_stays_as_it_is(trained: Trained, clothes) -> None:
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    first = trained(model=module)
+    trained({"training.seed": 4}, model=module)
+    after = {name: value.clone() for name, value in module.state_dict().items()}
+    first.evaluate(clothes["test"])
+    assert first.model() is not module and first.model() is not first.model("best")
+    assert all(torch.equal(value, after[name]) for name, value in module.state_dict().items())
+    assert module.training

@@ -40,8 +40,15 @@ def to_uint8(images: NDArray[Any], notices: list[str]) -> NDArray[np.uint8]:
     low, high = images.min(), images.max()
     if images.dtype.kind == "f" and low >= 0 and high <= 1:
         return _from_unit(images, notices)
-    if images.dtype == np.uint16 and high > 255:
+    if images.dtype == np.uint16:
         return ((images.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if images.dtype.kind in "iu" and low >= 0 and high == 1:
+        raise DataError(
+            _("The images are {dtype} with values in {low:g}…{high:g}: nearly black on the scale 0…255.").format(
+                dtype=images.dtype, low=low, high=high
+            ),
+            fix=_("Give (images * 255) as uint8, or floating point in 0…1."),
+        )
     if low >= 0 and high <= 255 and (images.dtype.kind != "f" or bool((images == np.rint(images)).all())):
         notices.append(
             _("The images are {dtype} with whole numbers in {low:g}…{high:g}; they were taken as uint8.").format(

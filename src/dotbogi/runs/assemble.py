@@ -25,6 +25,7 @@ from dotbogi.recipe import Recipe
 from dotbogi.runs.objects import Objects
 from dotbogi.training.events import Listener, Notice, Working
 from dotbogi.training.loss import build_loss
+from dotbogi.training.loss_check import check_loss
 from dotbogi.training.precision import MEMORY_FORMATS, Setting, fastest_setting, fixed_setting
 from dotbogi.training.state import TrainingState
 from dotbogi.training.step import LossFunction, StepRules
@@ -213,7 +214,8 @@ def _with_what_the_data_decides(recipe: Recipe, dataset: Dataset, device: torch.
         "optimizer.form": resolved_form(recipe.optimizer, device, deterministic=training.deterministic),
     }
     if training.batch_size == "auto":
-        values["training.batch_size"] = automatic_batch_size(len(dataset.train.labels))
+        images = len(dataset.train.labels) // training.accumulation
+        values["training.batch_size"] = automatic_batch_size(max(1, images))
     if dataset.is_classification:
         values |= {"data.channels": dataset.channels, "data.image_size": list(dataset.image_size)}
     return recipe.with_values(values)
@@ -238,9 +240,9 @@ def _model(recipe: Recipe, entry: ModelEntry, dataset: Dataset, objects: Objects
 
 
 def _loss(recipe: Recipe, dataset: Dataset, objects: Objects, device: torch.device) -> LossFunction:
-    if objects.loss is not None:
-        return objects.loss
     dtype = torch.float64 if recipe.training.precision == "fp64" else torch.float32
+    if objects.loss is not None:
+        return objects.loss.to(device, dtype) if isinstance(objects.loss, nn.Module) else objects.loss
     return build_loss(recipe.training.loss, num_classes=len(dataset.classes), device=device, dtype=dtype)
 
 
@@ -256,7 +258,10 @@ def _setting(
     """Checks the model with two of its images, and measures what the recipe leaves open."""
     fixed = fixed_setting(recipe.training, model)
     example = _training_batches(recipe, dataset, preprocessing, device, fixed).batch(0, 0)
-    check_model(fixed.place(model, device), example.images[:2], len(dataset.classes))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key(recipe.training.seed, "model"))  # lazy layers take their weights now
+        check_model(fixed.place(model, device), example.images[:2], len(dataset.classes))
+    check_loss(loss_function, len(dataset.classes) or example.labels.shape[1], example.labels[:2])
     if recipe.training.deterministic:
         return fixed
     return fastest_setting(

@@ -44,13 +44,13 @@ def carry_out(
     keeper = Keeper(stored)
     if assembly.state.step == 0:
         keeper(CheckpointDue(assembly.state))
-    listener(RunStarted(stored.id, str(stored.path), started_facts(assembly, stored), assembly.state.step))
 
     def everybody(event: Event) -> None:
         keeper(event)
         listener(event)
 
     try:
+        listener(RunStarted(stored.id, str(stored.path), started_facts(assembly, stored), assembly.state.step))
         signal = train_loop(_training(assembly, everybody, stop))
         if not signal:
             _finish(assembly, stored, listener)

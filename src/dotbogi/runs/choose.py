@@ -28,6 +28,11 @@ def chosen_recipe(requested: Recipe, objects: Objects) -> tuple[Recipe, ModelEnt
         UnknownNameError: no such model.
         RecipeError: the data is not what the model is for.
     """
+    if objects.model is not None and (requested.model.pretrained or requested.model.weights):
+        raise RecipeError(
+            _("model.pretrained and model.weights are for models that are chosen by name."),
+            fix=_("Load the weights into the module yourself, and leave them out of the recipe."),
+        )
     requested = _with_model_name(requested, objects)
     entry = ANY_MODEL if objects.model is not None else find_model(requested.model.name)
     suggestions = pretrained_recipe(entry) if requested.model.pretrained else entry.recipe

@@ -8,16 +8,17 @@ from dotbogi.language import _
 from dotbogi.recipe import Recipe
 from dotbogi.runs.assemble import evaluation_batches, find_device, open_recipe_data
 from dotbogi.runs.choose import ANY_MODEL
-from dotbogi.runs.listening import nobody_listens
+from dotbogi.runs.listening import notices_as_warnings
 from dotbogi.runs.objects import Objects
 from dotbogi.runs.opened import OpenedRun
 from dotbogi.runs.reopen import reopened_model, run_loss, run_setting
+from dotbogi.runs.surroundings import plain_torch
 from dotbogi.training.events import Listener, Working
 from dotbogi.training.metrics import evaluate_model
 
 
 def evaluate(
-    run: OpenedRun, data: Any = None, *, which: str = "last", listener: Listener = nobody_listens
+    run: OpenedRun, data: Any = None, *, which: str = "last", listener: Listener = notices_as_warnings
 ) -> dict[str, Any]:
     """Evaluates a run's model.
 
@@ -33,6 +34,11 @@ def evaluate(
     Raises:
         DataError: the data have other classes than the run.
     """
+    with plain_torch():
+        return _evaluate(run, data, which, listener)
+
+
+def _evaluate(run: OpenedRun, data: Any, which: str, listener: Listener) -> dict[str, Any]:
     preprocessing, setting = run.preprocessing, run_setting(run)
     name, split, dataset = _images(run, data, listener)
     _refuse_other_classes(run, dataset)

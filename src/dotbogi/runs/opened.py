@@ -122,6 +122,8 @@ class OpenedRun:
         Raises:
             CheckpointError: none is whole.
         """
+        if which not in ("last", "best"):
+            raise RunError(_("There are the weights last and best, not {which}.").format(which=repr(which)))
         folder = self.stored.checkpoints
         return (folder.read_best() if which == "best" else folder.read_last()).weights
 

@@ -9,11 +9,12 @@ from torch import Tensor
 from dotbogi.data.dataset import Split
 from dotbogi.data.decode import Broken, Decoded, decode_stream
 from dotbogi.data.paths import image_paths
-from dotbogi.errors import DataError
+from dotbogi.errors import DataError, RecipeError
 from dotbogi.language import _
 from dotbogi.runs.assemble import evaluation_batches, find_device
 from dotbogi.runs.opened import OpenedRun
 from dotbogi.runs.reopen import reopened_model, run_setting
+from dotbogi.runs.surroundings import plain_torch
 from dotbogi.training.metrics import model_outputs
 
 __all__ = ["Broken", "Prediction", "predict"]
@@ -50,6 +51,8 @@ def predict(run: OpenedRun, paths: list[str], *, top: int = 5, which: str = "las
     Raises:
         DataError: no such file, or the run is a regression.
     """
+    if top < 1:
+        raise RecipeError(_("top = {top} is not possible.").format(top=top), fix=_("Ask for one class or more."))
     files = image_paths(paths)
     preprocessing = run.preprocessing
     if not preprocessing.classes:
@@ -69,8 +72,10 @@ def predict(run: OpenedRun, paths: list[str], *, top: int = 5, which: str = "las
     for decoded in stream:
         stop = start + len(decoded.indices) + len(decoded.broken)
         split = Split(torch.from_numpy(decoded.images), torch.zeros(len(decoded.images), dtype=torch.int64))
-        outputs = model_outputs(model, evaluation_batches(split, preprocessing, device, setting), rules)
-        yield from _in_order(files[start:stop], start, decoded, _most_probable(outputs, top), preprocessing.classes)
+        with plain_torch():
+            outputs = model_outputs(model, evaluation_batches(split, preprocessing, device, setting), rules)
+            rows = _most_probable(outputs, top)
+        yield from _in_order(files[start:stop], start, decoded, rows, preprocessing.classes)
         start = stop
 
 

@@ -1,5 +1,7 @@
 """Builds a stored run's model again, and never executes a file that the run has no right to name."""
 
+import copy
+
 import torch
 from torch import nn
 
@@ -45,7 +47,8 @@ def _own_model(stored: dict[str, str]) -> OwnModel:
 
 def reopened_model(run: OpenedRun, which: str) -> nn.Module:
     """Returns the run's module with its trained weights, on the CPU, in evaluation mode."""
-    module = run.objects.model or _built(run)
+    # A person's own module stays as it is: what is handed out is a copy, as of a model that was named.
+    module = copy.deepcopy(run.objects.model) if run.objects.model is not None else _built(run)
     weights = run.state_dict(which)
     try:
         module.load_state_dict(weights)

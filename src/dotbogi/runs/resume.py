@@ -6,13 +6,13 @@ from typing import Any
 
 from torch import nn
 
-from dotbogi.errors import DataError, RunError
+from dotbogi.errors import DataError, ModelError, RunError
 from dotbogi.language import _
 from dotbogi.models.build import find_model
 from dotbogi.runs.assemble import Assembly, assemble
 from dotbogi.runs.carry_out import carry_out
 from dotbogi.runs.choose import ANY_MODEL
-from dotbogi.runs.listening import nobody_listens, nobody_stops
+from dotbogi.runs.listening import nobody_stops, notices_as_warnings
 from dotbogi.runs.objects import Objects
 from dotbogi.runs.reopen import buildable_recipe
 from dotbogi.runs.run import Run, open_run
@@ -29,7 +29,7 @@ def resume(
     model: nn.Module | None = None,
     data: Any = None,
     loss: LossFunction | None = None,
-    listener: Listener = nobody_listens,
+    listener: Listener = notices_as_warnings,
     stop: Callable[[], str | None] = nobody_stops,
 ) -> Run:
     """Goes on with a training from its last whole checkpoint.
@@ -56,6 +56,7 @@ def resume(
         listener(RunFinished(run.id, str(run.path), run.summary()))
         return run
     _refuse_missing_objects(run, objects)
+    _refuse_further_objects(run, objects)
     with run.stored.lock(), torch_set_for(run.recipe.training.deterministic):
         recipe = run.recipe if model is not None else buildable_recipe(run)
         entry = ANY_MODEL if model is not None else find_model(recipe.model.name)
@@ -79,6 +80,15 @@ def _refuse_missing_objects(run: Run, objects: Objects) -> None:
         )
 
 
+def _refuse_further_objects(run: Run, objects: Objects) -> None:
+    further = [name for name in objects.names if name not in run.facts.get("objects", [])]
+    if further:
+        raise RunError(
+            _("The run {run} did not begin with these objects: {names}.").format(run=run.id, names=", ".join(further)),
+            fix=_("Resume it without them, or train anew with them."),
+        )
+
+
 def _refuse_changed_data(run: Run, assembly: Assembly) -> None:
     if assembly.dataset.fingerprint != run.facts["data_fingerprint"]:
         raise DataError(
@@ -95,5 +105,11 @@ def _restore(run: Run, assembly: Assembly, listener: Listener) -> None:
     checkpoint = run.stored.checkpoints.read_last()
     for text in checkpoint.skipped:
         listener(Notice(text))
-    assembly.state.restore(checkpoint.weights, checkpoint.state)
+    try:
+        assembly.state.restore(checkpoint.weights, checkpoint.state)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ModelError(
+            _("The model is not that of the run {run}: {error}").format(run=run.id, error=error),
+            fix=_("Give the model that the run began with, with the same layers frozen."),
+        ) from None
     run.stored.truncate_after(assembly.state.step)

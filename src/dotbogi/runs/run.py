@@ -46,16 +46,17 @@ class Run(OpenedRun):
 
         return evaluate(self, data, which=which)
 
-    def predict(self, paths: Iterable[str | Path], *, top: int = 5) -> Iterator[Prediction | Broken]:
+    def predict(self, paths: str | Path | Iterable[str | Path], *, top: int = 5) -> Iterator[Prediction | Broken]:
         """Yields a prediction for each image file, folder or pattern, in their order.
 
         Args:
-            paths: files, folders, or patterns such as ``photos/*.jpg``.
+            paths: a file, folder or pattern such as ``photos/*.jpg``, or several of them.
             top: how many of the most probable classes are told.
         """
         from dotbogi.runs.predict import predict
 
-        return predict(self, [str(path) for path in paths], top=top)
+        words = [paths] if isinstance(paths, (str, Path)) else paths
+        return predict(self, [str(path) for path in words], top=top)
 
 
 def open_run(word: str = "last", *, runs_dir: Path | str | None = None, model_file: str = "") -> Run:

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from dotbogi.errors import ModelError, RecipeError
 from dotbogi.language import _
 from dotbogi.models.build import parameter_count
 from dotbogi.models.model import ModelEntry
@@ -14,7 +15,7 @@ from dotbogi.recipe import Recipe
 from dotbogi.runs.assemble import Assembly, assemble
 from dotbogi.runs.carry_out import carry_out, tell_notices
 from dotbogi.runs.choose import chosen_recipe
-from dotbogi.runs.listening import nobody_listens, nobody_stops
+from dotbogi.runs.listening import nobody_stops, notices_as_warnings
 from dotbogi.runs.objects import Objects
 from dotbogi.runs.place import origin, runs_folder
 from dotbogi.runs.reopen import MODEL_COPY
@@ -31,10 +32,10 @@ def train(
     *,
     model: nn.Module | None = None,
     data: Any = None,
-    loss: LossFunction | None = None,
+    loss: LossFunction | str | None = None,
     runs_dir: Path | str | None = None,
     name: str = "",
-    listener: Listener = nobody_listens,
+    listener: Listener = notices_as_warnings,
     stop: Callable[[], str | None] = nobody_stops,
 ) -> Run:
     """Trains a classifier, and keeps everything of it in a run.
@@ -42,11 +43,12 @@ def train(
     Args:
         recipe: what to train; without one, the lecture's CNN on the bundled sample.
         model: a module in place of the recipe's; it is trained in place.
-        data: tensors ``(images, labels)``, a ``Dataset``, or ``{"train": …, "validation": …, "test": …}`` of these.
-        loss: a callable of logits and labels, in place of the recipe's.
+        data: a name or a folder, as in the recipe; or tensors ``(images, labels)``, a ``Dataset``, or
+            ``{"train": …, "validation": …, "test": …}`` of these.
+        loss: a callable of logits and labels, or a loss's name, in place of the recipe's.
         runs_dir: where runs lie; else ``DOTBOGI_RUNS_DIR``, else ``runs``.
         name: by which the run can be found, beside its id.
-        listener: is told every event (:mod:`dotbogi.training.events`).
+        listener: is told every event (:mod:`dotbogi.training.events`); by default notices become warnings.
         stop: asked before every step; names a signal to stop at, or ``None``.
 
     Returns:
@@ -55,8 +57,7 @@ def train(
     Raises:
         DotbogiError: something in the recipe, data or model cannot be trained; or the loss became NaN or infinite.
     """
-    objects = Objects(model, data, loss)
-    requested = recipe or Recipe()
+    requested, objects = _asked(recipe, model, data, loss)
     folder = RunsFolder(runs_folder(runs_dir))
     if name:
         folder.check_name(name)
@@ -69,6 +70,26 @@ def train(
         with stored.lock():
             _keep_model_file(stored, entry)
             return carry_out(assembly, stored, objects, listener, stop)
+
+
+def _asked(recipe: Any, model: Any, data: Any, loss: Any) -> tuple[Recipe, Objects]:
+    """Returns the recipe, in which what was given by name has its place, and the objects."""
+    requested = Recipe() if recipe is None else recipe
+    if not isinstance(requested, Recipe):
+        raise RecipeError(
+            _("A recipe is expected, not {type}.").format(type=type(requested).__name__),
+            fix=_("Give dotbogi.Recipe(…), or Recipe.from_file(path)."),
+        )
+    if model is not None and not isinstance(model, nn.Module):
+        raise ModelError(
+            _("The model is {type}, not a torch.nn.Module.").format(type=type(model).__name__),
+            fix=_("Give an instance, such as Net(), or a name in the recipe: Recipe(model=…)."),
+        )
+    if isinstance(data, (str, Path)):
+        requested, data = requested.with_values({"data.source": str(data)}), None
+    if isinstance(loss, str):
+        requested, loss = requested.with_values({"training.loss": {"name": loss}}), None
+    return requested, Objects(model, data, loss)
 
 
 def run_facts(assembly: Assembly, entry: ModelEntry, objects: Objects) -> dict[str, Any]:

@@ -93,6 +93,7 @@ def train_loop(training: Training) -> str | None:
         NonFiniteLossError: the loss became NaN or infinite; the checkpoint before it stands.
     """
     state, batches = training.state, training.batches
+    state.model.train()
     per_epoch = len(batches)
     reader = _Reader(training)
     pace, began, saved_at = Pace(), time.perf_counter(), time.perf_counter()

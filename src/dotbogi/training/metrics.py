@@ -1,6 +1,7 @@
 """How good a model is on images it is asked about: torchmetrics over whole-batch logits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,20 +66,27 @@ def model_outputs(
         rules: whose precision is used.
         progress: told how many images are done.
     """
-    was_training = model.training
-    model.eval()
     done = 0
+    with _evaluation_mode(model), torch.no_grad():
+        for position in range(len(batches)):
+            batch = batches.batch(0, position)
+            with rules.precision(batch.images.device):
+                logits = model(batch.images)
+            yield (logits if logits.dtype == torch.float64 else logits.float()), batch.labels
+            done += len(batch.images)
+            progress(done)
+
+
+@contextmanager
+def _evaluation_mode(model: nn.Module) -> Generator[None]:
+    """Puts each module back into the mode that it was in: some may be kept in evaluation mode for good."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
     try:
-        with torch.no_grad():
-            for position in range(len(batches)):
-                batch = batches.batch(0, position)
-                with rules.precision(batch.images.device):
-                    logits = model(batch.images)
-                yield (logits if logits.dtype == torch.float64 else logits.float()), batch.labels
-                done += len(batch.images)
-                progress(done)
+        yield
     finally:
-        model.train(was_training)
+        for module, training in modes:
+            module.training = training
 
 
 def running_validation(
@@ -88,7 +96,8 @@ def running_validation(
     loss, correct, images = 0.0, 0, 0
     for logits, labels in model_outputs(model, batches, rules):
         images += len(logits)
-        loss += float(loss_function(logits, labels)) * len(logits)
+        with torch.no_grad():
+            loss += float(loss_function(logits, labels)) * len(logits)
         correct += int((logits.argmax(1) == labels).sum()) if classifies else 0
     return {"validation_loss": loss / images} | ({"validation_accuracy": correct / images} if classifies else {})
 
@@ -115,7 +124,8 @@ def evaluate_model(
     outputs = list(model_outputs(model, batches, rules, progress))
     logits = torch.cat([part for part, _ in outputs])  # (N, K)
     labels = torch.cat([part for _, part in outputs])  # (N,)
-    loss = float(loss_function(logits, labels))
+    with torch.no_grad():
+        loss = float(loss_function(logits, labels))
     if not classes:
         return Evaluation(len(logits), {"loss": loss})
     probabilities, predictions = logits.softmax(1).max(1)

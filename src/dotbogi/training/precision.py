@@ -19,6 +19,7 @@ from typing import Literal
 import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from typing_extensions import TypedDict
 
 from dotbogi.recipe import Training as TrainingRecipe
@@ -65,6 +66,8 @@ class Setting:
         """Moves a model to the device, dtype and memory format, in place; returns it."""
         # The contiguous format is asked for too: weights that were channels-last before would stay so.
         model.to(device=device, dtype=self.dtype)
+        if any(is_lazy(parameter) for parameter in model.parameters()):
+            return model  # it has no shapes yet
         return model.to(memory_format=MEMORY_FORMATS[self.memory_format])
 
     def place_images(self, images: Tensor) -> Tensor:

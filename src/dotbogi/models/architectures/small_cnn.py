@@ -108,6 +108,6 @@ MODEL = ModelEntry(
             "decay_one_dimensional": False,
         },
         "schedule": {"name": "one-cycle", "rise": 0.2, "anneal": "linear"},
-        "training": {"loss": {"name": "cross-entropy", "label_smoothing": 0.1}, "batch_size": 128, "epochs": 18},
+        "training": {"loss": {"name": "cross-entropy", "label_smoothing": 0.1}, "epochs": 18},
     },
 )
