@@ -179,7 +179,7 @@ class Training(Part):
     precision: Literal["auto", "fp32", "bf16", "fp16", "fp64"] = "auto"
     memory_format: Literal["auto", "contiguous", "channels-last"] = "auto"
     device: str = "auto"
-    threads: Positive | Literal["auto"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
     deterministic: bool = False
     clip_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     accumulation: Positive = 1

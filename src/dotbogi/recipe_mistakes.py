@@ -24,15 +24,18 @@ def recipe_error(error: ValidationError, keys_beside: Callable[[list[str]], Iter
     path = [str(word) for word in mistake["loc"]]
     if mistake["type"] == "extra_forbidden":
         return unknown_key(".".join(path), keys_beside(path))
-    key = ".".join(word for word in path if word.isidentifier() and word not in _BRANCHES)
-    others = [
-        other for other in error.errors(include_url=False) if other["loc"][: len(path) - 1] == mistake["loc"][:-1]
-    ]
+    key = _key(mistake)
+    others = [other for other in error.errors(include_url=False) if _key(other) == key]
     expected = dict.fromkeys(_expected(one) for one in (mistake, *others))
     return RecipeError(
         _("{key} = {value} is not possible.").format(key=key, value=_toml_value(mistake["input"])),
         fix=_("What is expected: {expected}.").format(expected=_(" or ").join(expected)),
     )
+
+
+def _key(mistake: ErrorDetails) -> str:
+    words = (str(word) for word in mistake["loc"])
+    return ".".join(word for word in words if word.isidentifier() and word not in _BRANCHES)
 
 
 def _expected(mistake: ErrorDetails) -> str:

@@ -154,3 +154,14 @@ def test_a_file_with_a_mistake_is_named(tmp_path: Path) -> None:
         Recipe.from_file(tmp_path / "nowhere.toml")
     with pytest.raises(RecipeError, match="cannot be read"):
         Recipe.from_file(tmp_path)
+
+
+def test_two_mistakes_in_a_table_are_not_one() -> None:
+    with pytest.raises(RecipeError, match=r"training\.epochs = 0 is not possible") as caught:
+        Recipe(training={"epochs": 0, "steps": -1})
+    assert caught.value.fix == "What is expected: a number ≥ 1."
+
+
+def test_more_threads_than_any_machine_has_are_refused() -> None:
+    with pytest.raises(RecipeError, match=r"training\.threads = 10000 is not possible"):
+        Recipe(training={"threads": 10000})

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,3 +153,19 @@ def test_a_module_of_ones_own_stays_as_it_is(trained: Trained, clothes) -> None:
     assert first.model() is not module and first.model() is not first.model("best")
     assert all(torch.equal(value, after[name]) for name, value in module.state_dict().items())
     assert module.training
+
+
+def test_an_older_checkpoint_is_said_where_the_newest_is_cut(run: Run) -> None:
+    newest = max((run.path / "checkpoints").glob("last-*"))
+    os.truncate(newest / "weights.safetensors", 100)
+    with pytest.warns(UserWarning, match="bytes instead of|The weights of step"):
+        run.model()
+
+
+def test_a_database_that_was_rebuilt_is_said(run: Run, tmp_path: Path) -> None:
+    for file in (tmp_path / "runs").glob("dotbogi.sqlite*"):
+        file.unlink()
+    (tmp_path / "runs" / "dotbogi.sqlite").write_bytes(b"garbage" * 1000)
+    told: list = []
+    found = list_runs(tmp_path / "runs", told.append)
+    assert [one.id for one in found] == [run.id] and "dotbogi.sqlite" in told[0].text

@@ -108,6 +108,11 @@ def _explained(error: Exception) -> DotbogiError:
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
             return UsageError(f"{where}{error.strerror or error}")
+        case MemoryError():
+            return UsageError(
+                _("There is too little memory for this."),
+                fix=_("Try a smaller --image-size or --batch-size."),
+            )
         case _:
             return UnexpectedError(
                 _("Something went wrong inside dotbogi: {kind}: {text}").format(kind=type(error).__name__, text=error),

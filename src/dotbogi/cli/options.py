@@ -28,9 +28,10 @@ def image_size(text: str) -> int | str | list[int]:
     """Returns ``auto``, a side in pixels, or ``[height, width]`` of ``224x160``."""
     if text == "auto":
         return "auto"
-    sides = [int(side) for side in text.lower().split("x")]
-    if len(sides) > 2:
+    words = text.lower().split("x")
+    if len(words) > 2 or not all(word.isdecimal() for word in words):
         raise click.BadParameter(_("{text} is no image size; give 224 or 224x160.").format(text=repr(text)))
+    sides = [int(word) for word in words]
     return sides if len(sides) == 2 else sides[0]
 
 

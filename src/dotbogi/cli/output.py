@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from dotbogi.errors import DotbogiError
 from dotbogi.language import _
+from dotbogi.training.events import Event, Notice
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -71,6 +72,11 @@ class Output:
     def say(self, text: str) -> None:
         """Writes a message to standard error."""
         print(text, file=self.messages, flush=True)
+
+    def tell(self, event: Event) -> None:
+        """Says what a person should know of what a run or its folder tells."""
+        if isinstance(event, Notice):
+            self.say(event.text)
 
     def error(self, error: DotbogiError) -> None:
         """Says what went wrong and what to do, and with JSON once more as a line."""

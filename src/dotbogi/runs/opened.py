@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from dotbogi.errors import RunError
 from dotbogi.language import _
 from dotbogi.recipe import Recipe
+from dotbogi.runs.listening import notices_as_warnings
 from dotbogi.runs.objects import NO_OBJECTS, Objects
 from dotbogi.store.runs_folder import StoredRun
+from dotbogi.training.events import Listener, Notice
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,12 +26,21 @@ class OpenedRun:
         stored: where it lies.
         objects: what was taken from Python.
         model_file: ``path/to/file.py:factory`` in place of the file that the run names.
+        listener: is told what a person should know, such as that an older checkpoint was used.
     """
 
-    def __init__(self, stored: StoredRun, *, objects: Objects = NO_OBJECTS, model_file: str = "") -> None:
+    def __init__(
+        self,
+        stored: StoredRun,
+        *,
+        objects: Objects = NO_OBJECTS,
+        model_file: str = "",
+        listener: Listener = notices_as_warnings,
+    ) -> None:
         self.stored = stored
         self.objects = objects
         self.model_file = model_file
+        self.listener = listener
 
     @property
     def id(self) -> str:
@@ -125,7 +136,12 @@ class OpenedRun:
         if which not in ("last", "best"):
             raise RunError(_("There are the weights last and best, not {which}.").format(which=repr(which)))
         folder = self.stored.checkpoints
-        return (folder.read_best() if which == "best" else folder.read_last()).weights
+        checkpoint = folder.read_best() if which == "best" else folder.read_last()
+        for text in checkpoint.skipped:
+            self.listener(Notice(text))
+        if checkpoint.skipped:
+            self.listener(Notice(_("The weights of step {step} are used.").format(step=checkpoint.step)))
+        return checkpoint.weights
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.status} {self.metrics}>"

@@ -48,7 +48,7 @@ def resume(
     Raises:
         DotbogiError: the run is in use, its data or model's file has changed, or no checkpoint is whole.
     """
-    run = open_run(word, runs_dir=runs_dir, model_file=model_file)
+    run = open_run(word, runs_dir=runs_dir, model_file=model_file, listener=listener)
     objects = Objects(model, data, loss)
     if run.status == "finished":
         listener(Notice(_("The run {run} is finished; there is nothing to resume.").format(run=run.id)))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dotbogi.runs.listening import notices_as_warnings
 from dotbogi.runs.opened import OpenedRun
 from dotbogi.runs.place import runs_folder
 from dotbogi.store.runs_folder import RunsFolder
+from dotbogi.training.events import Listener, Notice
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,34 +62,52 @@ class Run(OpenedRun):
         return predict(self, [str(path) for path in words], top=top)
 
 
-def open_run(word: str = "last", *, runs_dir: Path | str | None = None, model_file: str = "") -> Run:
+def open_run(
+    word: str = "last",
+    *,
+    runs_dir: Path | str | None = None,
+    model_file: str = "",
+    listener: Listener = notices_as_warnings,
+) -> Run:
     """Opens a run.
 
     Args:
         word: an id, a unique beginning of one, a name, or ``last``.
         runs_dir: where runs lie; else ``DOTBOGI_RUNS_DIR``, else ``runs``.
         model_file: ``path/to/file.py:factory``, where the run's own model file is gone or came from elsewhere.
+        listener: is told what a person should know; by default as warnings.
 
     Raises:
         RunError: there is none, or the beginning is not unique.
     """
-    return Run(RunsFolder(runs_folder(runs_dir)).find(word), model_file=model_file)
+    with _told(runs_dir, listener) as folder:
+        return Run(folder.find(word), model_file=model_file, listener=listener)
 
 
-def list_runs(runs_dir: Path | str | None = None) -> list[Run]:
+def list_runs(runs_dir: Path | str | None = None, listener: Listener = notices_as_warnings) -> list[Run]:
     """Returns all runs, the oldest first."""
-    return [Run(stored) for stored in RunsFolder(runs_folder(runs_dir)).runs()]
+    with _told(runs_dir, listener) as folder:
+        return [Run(stored, listener=listener) for stored in folder.runs()]
 
 
-def remove_run(word: str, runs_dir: Path | str | None = None) -> str:
+def remove_run(word: str, runs_dir: Path | str | None = None, listener: Listener = notices_as_warnings) -> str:
     """Removes a run and everything in its folder; returns its id.
 
     Raises:
         RunError: there is none, or another process is writing it.
     """
+    with _told(runs_dir, listener) as folder:
+        stored = folder.find(word)
+        folder.remove(stored)
+        return stored.id
+
+
+@contextmanager
+def _told(runs_dir: Path | str | None, listener: Listener) -> Generator[RunsFolder]:
+    """Opens the folder of runs, and tells afterwards what it has to say: a rebuilt database, a run left out."""
     folder = RunsFolder(runs_folder(runs_dir))
-    stored = folder.find(word)
-    with stored.lock():
-        pass
-    folder.remove(stored)
-    return stored.id
+    try:
+        yield folder
+    finally:
+        for text in folder.notices:
+            listener(Notice(text))

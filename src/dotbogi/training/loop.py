@@ -68,19 +68,20 @@ class Pace:
     started: float = field(default_factory=time.perf_counter)
     images: int = 0
     steps: int = 0
+    set_up: tuple[int, float] | None = None
 
     def add(self, images: int) -> None:
         """Counts one step, just made."""
         self.steps += 1
+        self.images += images
         if self.steps == self.setting_up:
-            self.images, self.started = 0, time.perf_counter()
-        else:
-            self.images += images
+            self.set_up = (self.images, time.perf_counter())
 
     @property
     def images_per_second(self) -> float:
         """Images per second so far."""
-        return self.images / max(time.perf_counter() - self.started, 1e-9)
+        images, since = self.set_up if self.set_up and self.steps > self.setting_up else (0, self.started)
+        return (self.images - images) / max(time.perf_counter() - since, 1e-9)
 
 
 def train_loop(training: Training) -> str | None:

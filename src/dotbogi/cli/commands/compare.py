@@ -26,7 +26,7 @@ def command(output: Output, runs: tuple[str, ...], runs_dir: Path | None) -> Non
     from dotbogi.runs.compare import compare
     from dotbogi.runs.run import open_run
 
-    rows = compare([open_run(word, runs_dir=runs_dir) for word in runs])
+    rows = compare([open_run(word, runs_dir=runs_dir, listener=output.tell) for word in runs])
     if output.as_json:
         for row in rows:
             output.line(row)

@@ -30,7 +30,7 @@ def command(output: Output, run: str, data: str | None, best: bool, model: str |
     from dotbogi.runs.evaluate import evaluate
     from dotbogi.runs.run import open_run
 
-    opened = open_run(run, runs_dir=runs_dir, model_file=model or "")
+    opened = open_run(run, runs_dir=runs_dir, model_file=model or "", listener=output.tell)
     with Progress(output.messages, bar=output.leaves_room_for_a_bar) as progress:
         result = evaluate(opened, data, which="best" if best else "last", listener=progress)
     if output.as_json:

@@ -54,7 +54,7 @@ def command(
     from dotbogi.cli.progress import Progress
     from dotbogi.runs.run import open_run
 
-    opened = open_run(run, runs_dir=runs_dir, model_file=model or "")
+    opened = open_run(run, runs_dir=runs_dir, model_file=model or "", listener=output.tell)
     broken: list[Broken] = []
     with Progress(output.messages, bar=output.leaves_room_for_a_bar) as progress:
         predictions = _whole(opened.predict(paths, top=top), broken, progress)

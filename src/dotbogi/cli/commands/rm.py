@@ -21,9 +21,9 @@ def command(output: Output, runs: tuple[str, ...], runs_dir: Path | None) -> Non
     from dotbogi.runs.run import open_run, remove_run
 
     # All are found before the first is removed: a mistyped word removes nothing, and `last` means one run.
-    found = dict.fromkeys(open_run(word, runs_dir=runs_dir).id for word in runs)
+    found = dict.fromkeys(open_run(word, runs_dir=runs_dir, listener=output.tell).id for word in runs)
     for run in found:
-        remove_run(run, runs_dir)
+        remove_run(run, runs_dir, output.tell)
         if output.as_json:
             output.line({"event": "removed", "run": run})
         else:

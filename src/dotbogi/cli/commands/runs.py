@@ -15,7 +15,7 @@ def command(output: Output, runs_dir: Path | None) -> None:
     from dotbogi.cli.showing import run_record, runs_table
     from dotbogi.runs.run import list_runs
 
-    runs = list_runs(runs_dir)
+    runs = list_runs(runs_dir, output.tell)
     if output.as_json:
         for run in runs:
             output.line(run_record(run))

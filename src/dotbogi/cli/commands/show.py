@@ -48,7 +48,7 @@ def command(
     from dotbogi.cli.showing import run_page, run_record
     from dotbogi.runs.run import open_run
 
-    opened = open_run(run, runs_dir=runs_dir)
+    opened = open_run(run, runs_dir=runs_dir, listener=output.tell)
     files = _write_figures(opened, folder or opened.path, page=html or browse, png=png)
     if output.as_json:
         more = {"history": opened.history(), "per_class": opened.per_class, "files": files}
