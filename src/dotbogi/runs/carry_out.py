@@ -14,19 +14,13 @@ from dotbogi.runs.assemble import Assembly
 from dotbogi.runs.keep import Keeper
 from dotbogi.runs.objects import Objects
 from dotbogi.runs.run import Run
-from dotbogi.store.runs_folder import RunsFolder, StoredRun
+from dotbogi.store.runs_folder import StoredRun
 from dotbogi.store.weights import weights_sha256
-from dotbogi.training.events import CheckpointDue, Event, Listener, Notice, RunFinished, RunStarted, Working
+from dotbogi.training.events import CheckpointDue, Event, Listener, RunFinished, RunStarted, Working
 from dotbogi.training.loop import Training, train_loop
 from dotbogi.training.metrics import Evaluation, evaluate_model, running_validation
 
 WORST_MISTAKES = 25
-
-
-def tell_notices(folder: RunsFolder, listener: Listener) -> None:
-    """Tells what the folder of runs has to say: a database that was rebuilt, a run that was left out."""
-    while folder.notices:
-        listener(Notice(folder.notices.pop(0)))
 
 
 def carry_out(

@@ -2,7 +2,8 @@
 
 import warnings
 
-from dotbogi.training.events import Event, Notice
+from dotbogi.store.runs_folder import RunsFolder
+from dotbogi.training.events import Event, Listener, Notice
 
 
 def notices_as_warnings(event: Event) -> None:
@@ -17,3 +18,9 @@ def nobody_listens(event: Event) -> None:
 
 def nobody_stops() -> None:
     """Nobody asks to stop."""
+
+
+def tell_notices(folder: RunsFolder, listener: Listener) -> None:
+    """Tells what the folder of runs has to say: a database that was rebuilt, a run that was left out."""
+    while folder.notices:
+        listener(Notice(folder.notices.pop(0)))

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dotbogi.runs.listening import notices_as_warnings
+from dotbogi.runs.listening import notices_as_warnings, tell_notices
 from dotbogi.runs.opened import OpenedRun
 from dotbogi.runs.place import runs_folder
 from dotbogi.store.runs_folder import RunsFolder
-from dotbogi.training.events import Listener, Notice
+from dotbogi.training.events import Listener
 
 if TYPE_CHECKING:
     from torch import nn
@@ -109,5 +109,4 @@ def _told(runs_dir: Path | str | None, listener: Listener) -> Generator[RunsFold
     try:
         yield folder
     finally:
-        for text in folder.notices:
-            listener(Notice(text))
+        tell_notices(folder, listener)

@@ -13,9 +13,9 @@ from dotbogi.models.model import ModelEntry
 from dotbogi.optim.optimizer import muon_split
 from dotbogi.recipe import Recipe
 from dotbogi.runs.assemble import Assembly, assemble
-from dotbogi.runs.carry_out import carry_out, tell_notices
+from dotbogi.runs.carry_out import carry_out
 from dotbogi.runs.choose import chosen_recipe
-from dotbogi.runs.listening import nobody_stops, notices_as_warnings
+from dotbogi.runs.listening import nobody_stops, notices_as_warnings, tell_notices
 from dotbogi.runs.objects import Objects
 from dotbogi.runs.place import origin, runs_folder
 from dotbogi.runs.reopen import MODEL_COPY
