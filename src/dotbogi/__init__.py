@@ -11,16 +11,23 @@ if TYPE_CHECKING:
     from dotbogi.recipe import Recipe
     from dotbogi.runs.run import Run, open_run
     from dotbogi.runs.train import train
+    from dotbogi.tape.explanation import Explanation, Term
+    from dotbogi.tape.record import record
+    from dotbogi.tape.tape import Tape
 
 _PLACES = {
     "DotbogiError": "dotbogi.errors",
+    "Explanation": "dotbogi.tape.explanation",
     "Recipe": "dotbogi.recipe",
     "Run": "dotbogi.runs.run",
+    "Tape": "dotbogi.tape.tape",
+    "Term": "dotbogi.tape.explanation",
     "open_run": "dotbogi.runs.run",
+    "record": "dotbogi.tape.record",
     "train": "dotbogi.runs.train",
 }
 
-__all__ = ["DotbogiError", "Recipe", "Run", "open_run", "train"]
+__all__ = ["DotbogiError", "Explanation", "Recipe", "Run", "Tape", "Term", "open_run", "record", "train"]
 
 
 def __getattr__(name: str) -> Any:

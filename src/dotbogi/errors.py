@@ -9,6 +9,8 @@ DotbogiError                 what a person can cause and mend; exit code 2
 │   └── ShapeError           what came does not fit what a layer expects
 ├── RunError                 a run that is not there, in use, or damaged
 │   └── CheckpointError      a checkpoint that is not whole, or not ours
+├── TapeError                a recording that cannot be made, or does not hold what is asked for
+│   └── AddressError         an address that names no number of a tape
 └── TrainingError            the work itself failed; exit code 1
     └── NonFiniteLossError   the loss became NaN or infinite
 """
@@ -63,6 +65,14 @@ class RunError(DotbogiError):
 
 class CheckpointError(RunError):
     """A checkpoint that is not whole, or not ours."""
+
+
+class TapeError(DotbogiError):
+    """A recording that cannot be made, or does not hold what is asked for."""
+
+
+class AddressError(TapeError):
+    """An address that names no number of a tape."""
 
 
 class TrainingError(DotbogiError):

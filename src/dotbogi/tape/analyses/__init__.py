@@ -1,0 +1,1 @@
+"""Questions about a whole tape, each a function in a file of its own."""

@@ -1,0 +1,248 @@
+"""Records a forward pass or a whole training step of any eager model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dotbogi import recipe as recipes
+from dotbogi.errors import DotbogiError
+from dotbogi.optim.optimizer import SINGLE_TENSOR, build_optimizer
+from dotbogi.stages import GRADIENT, Stage
+from dotbogi.tape.checks import check_model_and_images, explained_failure, out_of_memory
+from dotbogi.tape.modules import ModulePath, tensors_in
+from dotbogi.tape.names import Names
+from dotbogi.tape.recorder import Recorder
+from dotbogi.tape.tape import Tape
+from dotbogi.tape.untouched import left_untouched
+from dotbogi.tape.value import Value
+from dotbogi.training.loss import build_loss
+from dotbogi.training.step import PLAIN, LossFunction, StepRules, training_step
+
+
+def record(
+    model: nn.Module,
+    data: Any,
+    *,
+    loss: LossFunction | str | None = None,
+    optimizer: torch.optim.Optimizer | str | None = None,
+    rules: StepRules = PLAIN,
+    modules: Iterable[str] | None = None,
+    keep: bool = False,
+) -> Tape:
+    """Runs a model once and keeps every operation with its numbers.
+
+    Model, gradients, optimizer and random states are left as they were found.
+
+    Args:
+        model: eager, in the mode that it is to be recorded in.
+        data: images as the model takes them, (B, C, H, W); a tuple or a dict of tensors for a model of several
+            inputs. With ``loss`` a pair of these and the labels.
+        loss: a callable of logits and labels, or a loss's name; with it a whole training step is recorded.
+        optimizer: over the model's parameters, or an optimizer's name; without one the step ends with the gradients.
+        rules: accumulation, clipping and precision of the step.
+        modules: paths of the modules whose numbers are kept, to save memory; by default those of all. What is not
+            kept is computed again when it is asked for.
+        keep: leave gradients, optimizer and updated weights as they are after the step.
+
+    Raises:
+        TapeError: the model or the images cannot be recorded.
+        ShapeError: something does not fit a layer; the tape up to there is the error's ``tape``.
+    """
+    inputs, labels = data if loss is not None else (data, None)
+    check_model_and_images(model, tensors_in(inputs))
+    device = tensors_in(inputs)[0].device
+    loss_function = _loss_function(loss, device)
+    stepper = _optimizer(optimizer, model, device)
+    path = ModulePath(model)
+    recorder = Recorder(path, None if modules is None else frozenset(modules))
+    names = _names_before(model, stepper, recorder)
+    with ExitStack() as stack:
+        stack.enter_context(torch.enable_grad())
+        if not keep:
+            stack.enter_context(left_untouched(model, stepper))
+        stack.enter_context(_contents_put_back(recorder, keep))
+        stack.enter_context(plain_arithmetic(stepper))
+        try:
+            with path.watching(recorder.value_of), recorder:
+                outcome = _run(model, inputs, labels, loss_function, stepper, rules, recorder, path)
+            _names_after(names, outcome, model, stepper, recorder)
+        except DotbogiError:
+            raise
+        except torch.OutOfMemoryError as error:
+            raise out_of_memory(error, device) from error
+        except Exception as error:
+            names.calls = path.calls
+            raise explained_failure(error, path, Tape(recorder.operations, names, {})) from error
+    return Tape(recorder.operations, names, _facts(stepper, loss, rules))
+
+
+def _run(
+    model: nn.Module,
+    inputs: Any,
+    labels: Any,
+    loss_function: LossFunction | None,
+    optimizer: torch.optim.Optimizer | None,
+    rules: StepRules,
+    recorder: Recorder,
+    path: ModulePath,
+) -> tuple[Any, Tensor | None]:
+    """Returns the model's output and the loss."""
+    first, *others = tensors_in(inputs)
+    if loss_function is None:
+        with rules.precision(first.device):
+            return _called(model, inputs), None
+    seen: list[Any] = []
+
+    def called(images: Tensor) -> Any:
+        seen.append(model(images) if inputs is images or not others else _called(model, inputs))
+        return seen[-1]
+
+    def enter(stage: Stage) -> None:
+        recorder.enter(stage, model.parameters())
+        path.in_backward = stage is GRADIENT
+
+    def kept_loss(logits: Any, labels: Tensor) -> Tensor:
+        seen_loss.append(loss_function(logits, labels))
+        return seen_loss[-1]
+
+    seen_loss: list[Tensor] = []
+    _logits, total = training_step(
+        called, kept_loss, optimizer or _NoOptimizer(model), first, labels, rules=rules, enter=enter
+    )
+    return seen[0], seen_loss[0] if len(seen_loss) == 1 else total
+
+
+class _NoOptimizer:
+    """What a step without an update has in the optimizer's place."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.param_groups = [{"params": list(model.parameters())}]
+        self.defaults: dict[str, Any] = {"foreach": False}
+
+    def zero_grad(self) -> None:
+        for parameter in self.param_groups[0]["params"]:
+            parameter.grad = None
+
+    def step(self) -> None:
+        """Updates nothing."""
+
+
+def _called(model: nn.Module, inputs: Any) -> Any:
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    return model(*inputs) if isinstance(inputs, (tuple, list)) else model(inputs)
+
+
+def _loss_function(loss: LossFunction | str | None, device: torch.device) -> LossFunction | None:
+    if isinstance(loss, str):
+        recipe = recipes.Loss(name=loss)
+        return build_loss(recipe, num_classes=0, device=device, dtype=torch.float32)
+    return loss
+
+
+def _optimizer(
+    optimizer: torch.optim.Optimizer | str | None, model: nn.Module, device: torch.device
+) -> torch.optim.Optimizer | None:
+    if isinstance(optimizer, str):
+        return build_optimizer(recipes.Optimizer(name=optimizer, form=SINGLE_TENSOR), model, device)
+    return optimizer
+
+
+@contextmanager
+def plain_arithmetic(optimizer: torch.optim.Optimizer | None) -> Generator[None]:
+    """Lets torch compute operation by operation: no multi-tensor or fused optimizer, no fast path, no TF32."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32, torch.backends.mha.get_fastpath_enabled()
+    groups = (
+        [(group, group.get("foreach"), group.get("fused")) for group in optimizer.param_groups] if optimizer else []
+    )
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    torch.backends.mha.set_fastpath_enabled(False)
+    for group, _foreach, _fused in groups:
+        group.update({name: False for name in ("foreach", "fused") if name in group})
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before[:2]
+        torch.backends.mha.set_fastpath_enabled(before[2])
+        for group, foreach, fused in groups:
+            group.update({name: value for name, value in (("foreach", foreach), ("fused", fused)) if name in group})
+
+
+@contextmanager
+def _contents_put_back(recorder: Recorder, keep: bool) -> Generator[None]:
+    """Leaves every tensor that was there before as it was, and gives the tape copies of its own."""
+    try:
+        yield
+    finally:
+        for memory in recorder.memories.values():
+            if memory.outside and not keep:
+                memory.put_back()
+            if memory.outside:
+                memory.let_go()
+
+
+def _names_before(model: nn.Module, optimizer: torch.optim.Optimizer | None, recorder: Recorder) -> Names:
+    names = Names(modules=[name for name, _module in model.named_modules(remove_duplicate=False)])
+    first_of: dict[int, str] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        names.aliases[name] = first_of.setdefault(id(module), name)
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.given[name] = recorder.value_of(parameter)
+        names.parameters.append(name)
+    for name, buffer in model.named_buffers(remove_duplicate=False):
+        names.given[name] = recorder.value_of(buffer)
+        names.buffers.append(name)
+    return names
+
+
+def _names_after(
+    names: Names,
+    outcome: tuple[Any, Tensor | None],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    recorder: Recorder,
+) -> None:
+    output, loss = outcome
+    names.calls = recorder.path.calls
+    root = next(call for call in names.calls if not call.name)
+    _numbered(names.given, "input", root.inputs)
+    _numbered(names.given, "logits", root.outputs)
+    if loss is None:
+        return
+    for position, gradient in root.gradients.items():
+        names.given["gradient logits" + (f":{position}" if position else "")] = gradient
+    names.given["loss"] = recorder.value_of(loss)
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if id(parameter) in recorder.gradients:
+            names.given[f"gradient {name}"] = recorder.gradients[id(parameter)]
+        if optimizer is not None:
+            names.given[f"update {name}"] = recorder.value_of(parameter)
+            _name_state(names, name, optimizer.state.get(parameter, {}), recorder)
+    for name, buffer in model.named_buffers(remove_duplicate=False):
+        names.given[f"update {name}"] = recorder.value_of(buffer)
+
+
+def _name_state(names: Names, parameter: str, state: Mapping[str, Any], recorder: Recorder) -> None:
+    for key, part in state.items():
+        if isinstance(part, Tensor):
+            names.given[f"state {parameter}.{key}"] = recorder.value_of(part)
+        elif isinstance(part, (int, float)):
+            names.numbers[f"state {parameter}.{key}"] = float(part)
+
+
+def _numbered(given: dict[str, Value], name: str, values: Sequence[Value]) -> None:
+    for position, value in enumerate(values):
+        given[name + (f":{position}" if position else "")] = value
+
+
+def _facts(optimizer: torch.optim.Optimizer | None, loss: Any, rules: StepRules) -> dict[str, Any]:
+    groups: list[dict[str, Any]] = []
+    for group in optimizer.param_groups if optimizer else []:
+        groups.append({key: value for key, value in group.items() if key != "params"})
+    return {"optimizer": type(optimizer).__name__ if optimizer else "", "groups": groups, "rules": rules}

@@ -1,0 +1,203 @@
+"""The tape: every operation of a forward pass or a training step, with every number as it was then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dotbogi.errors import AddressError
+from dotbogi.language import _
+from dotbogi.tape.address import parse_address, shown_index
+from dotbogi.tape.arithmetic import Arithmetic, given, unexplained
+from dotbogi.tape.explanation import Explanation
+from dotbogi.tape.names import Names
+from dotbogi.tape.operation import Operation
+from dotbogi.tape.value import Value
+
+if TYPE_CHECKING:
+    from dotbogi.tape.analyses.difference import Difference
+
+
+class Tape:
+    """What a recording holds.
+
+    Args:
+        operations: in the order of their execution.
+        names: what the values are called.
+        facts: what else was recorded: the optimizer's class and groups, the loss, the rules of the step.
+
+    Attributes:
+        replay_difference: of a replayed run, how far the next weights are from the stored ones, else ``None``.
+    """
+
+    def __init__(self, operations: Sequence[Operation], names: Names, facts: Mapping[str, Any]) -> None:
+        self.operations = operations
+        self.names = names
+        self.facts = facts
+        self.replay_difference: float | None = None
+
+    def explain(self, address: str | Value, index: tuple[int, ...] | None = None) -> Explanation:
+        """Explains a number.
+
+        Args:
+            address: such as ``conv1[0,3,10,12]``; or any output of an operation, with ``index``.
+            index: of the element of that output, counted from 0.
+
+        Raises:
+            AddressError: no such name, or an index outside its tensor, whose shape is told.
+        """
+        if isinstance(address, Value):
+            return self._explained(
+                self.address(address, index or ()), address, self._checked(address, index, str(address))
+            )
+        parsed = parse_address(address)
+        found = self.names.find(parsed, list(self.operations))
+        if isinstance(found, float):
+            raise AddressError(
+                _("{address} is a plain number, {number:g}, not a tensor.").format(address=address, number=found),
+                fix=_("Ask for an element of a tensor."),
+            )
+        return self._explained(address, found, self._checked(found, parsed.index, address))
+
+    def explain_at(self, value_id: int, index: tuple[int, ...]) -> Explanation:
+        """Explains an element of the value with an id, as a term names it."""
+        value = self.values[value_id]
+        return self._explained(self.address(value, index), value, index)
+
+    def value(self, address: str) -> float:
+        """Returns the recorded number at an address."""
+        return self.explain(address).recorded
+
+    def what_if(self, changes: Mapping[str, float]) -> Tape:
+        """Returns a tape on which some numbers are others, and what follows from them is computed again.
+
+        Everything else is as recorded: control flow, random draws, Python's own numbers.
+
+        Args:
+            changes: new numbers by address.
+        """
+        from dotbogi.tape.analyses.what_if import what_if
+
+        return what_if(self, changes)
+
+    def difference(self, other: Tape, top: int = 20) -> list[Difference]:
+        """Returns which numbers differ between this tape and one that was made from it, the largest change first."""
+        from dotbogi.tape.analyses.difference import difference
+
+        return difference(self, other, top)
+
+    @cached_property
+    def values(self) -> dict[int, Value]:
+        """Every value by its id."""
+        named = (value for _name, value in self.names.named_values())
+        used = (value for operation in self.operations for value in (*operation.inputs, *operation.outputs))
+        return {value.id: value for value in (*named, *used)}
+
+    def address(self, value: Value, index: tuple[int, ...]) -> str:
+        """Returns an address by which an element of a value can be asked for."""
+        name = self._name_of.get(value.id)
+        if name is None and value.operation is not None:
+            name = f"op {value.operation.index}" + (f":{value.output}" if value.output else "")
+        name = name or f"value {value.id}"
+        if name.startswith("pixel") and len(index) == 4:
+            index = (index[0], index[2], index[3], index[1])
+        return name + shown_index(index)
+
+    def source(self, value: Value, index: tuple[int, ...]) -> tuple[Value, tuple[int, ...]]:
+        """Returns the best known value that holds the same element: a view leads to what it is a view of.
+
+        Args:
+            value: of the tape.
+            index: of one of its elements.
+
+        Returns:
+            A named value, or the one whose writing put the element there; and the index in it.
+        """
+        memory = value.memory
+        if memory is None or value.id in self._name_of:
+            return value, index
+        offset = value.offset_of(index)
+        for named in self._named_in.get((memory.number, value.version), ()):
+            place = named.index_at(offset) if named.dtype == value.dtype else None
+            if place is not None:
+                return named, place
+        owner = memory.owner(value.version, offset)
+        if owner is None or owner.dtype != value.dtype:
+            return value, index
+        place = owner.index_at(offset)
+        assert place is not None
+        return owner, place
+
+    @cached_property
+    def _name_of(self) -> dict[int, str]:
+        names: dict[int, str] = {}
+        for name, value in self.names.named_values():
+            names.setdefault(value.id, name)
+        return names
+
+    @cached_property
+    def _named_in(self) -> dict[tuple[int, int], list[Value]]:
+        found: dict[tuple[int, int], list[Value]] = {}
+        for _name, value in self.names.named_values():
+            if value.memory is not None:
+                places = found.setdefault((value.memory.number, value.version), [])
+                if value not in places:
+                    places.append(value)
+        return found
+
+    def _checked(self, value: Value, index: tuple[int, ...] | None, told: str) -> tuple[int, ...]:
+        shape = value.shape
+        if index is None and not shape:
+            return ()
+        if index is not None and told.lstrip().startswith("pixel") and len(index) == 4:
+            index = (index[0], index[3], index[1], index[2])  # (sample, row, column, channel) → (B, C, H, W)
+        if (
+            index is None
+            or len(index) != len(shape)
+            or any(i < 0 or i >= size for i, size in zip(index, shape, strict=True))
+        ):
+            example = ",".join(str(size - 1) for size in shape)
+            raise AddressError(
+                _("{address} is outside: the tensor has the shape {shape}.").format(address=told, shape=shape)
+                if index is not None
+                else _("{address} is a tensor of the shape {shape}: say which of its numbers.").format(
+                    address=told, shape=shape
+                ),
+                fix=_("Indices count from 0; the last one is [{example}].").format(example=example),
+            )
+        return tuple(index)
+
+    def _explained(self, address: str, value: Value, index: tuple[int, ...]) -> Explanation:
+        operation, arithmetic, value, index = self._arithmetic(value, index)
+        return Explanation(self, address, value, index, arithmetic, operation)
+
+    def _arithmetic(
+        self, value: Value, index: tuple[int, ...]
+    ) -> tuple[Operation | None, Arithmetic, Value, tuple[int, ...]]:
+        from dotbogi.tape.explain import arithmetic_of
+
+        if value.memory is None:
+            return None, unexplained(_("a sparse or quantised tensor: its value is shown, not explained")), value, index
+        if value.operation is None:
+            owner, place = self.source(value, index)
+            if owner is value or owner.operation is None:
+                return None, given(self._origin(owner)), value, index
+            value, index = owner, place
+        operation = value.operation
+        assert operation is not None
+        return operation, arithmetic_of(self, operation, value, index), value, index
+
+    def _origin(self, value: Value) -> str:
+        name = self._name_of.get(value.id, "")
+        if name.startswith("pixel"):
+            return _("a pixel of the stored images, 0…255")
+        if name.startswith("input"):
+            return _("the model's input")
+        if name in self.names.parameters:
+            return _("a parameter, as it was before the step")
+        if name in self.names.buffers:
+            return _("a buffer, as it was before the step")
+        if name.startswith(("state", "update", "gradient")):
+            return _("was there before the step, and was not changed by it")
+        return self.facts.get("origins", {}).get(value.id) or _("a constant from outside the recording")

@@ -1,0 +1,185 @@
+"""What tensors held at a moment of a recording: immutable, whatever is written over them later.
+
+A storage is a row of versions: whatever writes into it, through any of the tensors that share it,
+makes the next one. A value is a window on one version. The newest version is the live storage
+itself; a version is copied only when it is about to be overwritten.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, UntypedStorage
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from dotbogi.errors import TapeError
+from dotbogi.language import _
+
+if TYPE_CHECKING:
+    from dotbogi.tape.operation import Operation
+
+Key = tuple[int, int, tuple[int, ...], tuple[int, ...], torch.dtype]
+
+
+class Memory:
+    """A storage through its versions.
+
+    Args:
+        storage: as the recording met it first.
+        number: counts the storages of a recording.
+
+    Attributes:
+        version: of what lies in the live storage now.
+        values: every value of any version, by version, offset, shape, strides and type.
+        writes: the values that operations wrote, in their order; empty for what came from outside.
+        outside: whether it was there before the recording.
+    """
+
+    __slots__ = ("_anchor", "_live", "_past", "number", "outside", "values", "version", "writes")
+
+    def __init__(self, storage: UntypedStorage, number: int) -> None:
+        self._live: UntypedStorage | None = storage
+        self._past: dict[int, UntypedStorage] = {}
+        # Holds the address, not the content: no other storage can be taken for this one.
+        self._anchor = StorageWeakRef(storage)
+        self.number = number
+        self.version = 0
+        self.values: dict[Key, Value] = {}
+        self.writes: list[Value] = []
+        self.outside = True
+
+    def keep(self, storage: UntypedStorage | None) -> None:
+        """Keeps the live version from now on, or does not keep it where ``None``."""
+        self._live = storage
+
+    def content(self, version: int) -> UntypedStorage | None:
+        """Returns the storage as it was at a version, or ``None`` where that was not kept."""
+        return self._live if version == self.version else self._past.get(version)
+
+    def before_overwriting(self) -> None:
+        """Copies the live version, and begins the next one."""
+        if self._live is not None:
+            self._past[self.version] = self._live.clone()
+        self.version += 1
+
+    def let_go(self) -> None:
+        """Takes a copy of the live version, so that nothing outside can change it any more."""
+        if self._live is not None:
+            self._live = self._live.clone()
+
+    def put_back(self) -> None:
+        """Writes the first version back into the live storage, and keeps a copy of what was there."""
+        live, first = self._live, self._past.get(0)
+        if live is not None and first is not None:
+            self.let_go()
+            live.copy_(first)
+
+    def owner(self, version: int, offset: int) -> Value | None:
+        """Returns the value whose writing put the element there that lies at an offset at a version."""
+        for value in reversed(self.writes):
+            if value.version <= version and value.index_at(offset) is not None:
+                return value
+        return None
+
+
+class Value:
+    """What a tensor held.
+
+    Args:
+        number: its id, counted over a recording.
+        memory: where it lies; ``None`` for a sparse or quantised tensor, which is kept as it is.
+        version: of that memory.
+        tensor: gives shape, strides, offset, type and device.
+
+    Attributes:
+        whole: a sparse or quantised tensor itself, else ``None``.
+        operation: what made it, or ``None`` where it came from outside or is another window on what was made.
+        output: its position among what the operation returned.
+    """
+
+    __slots__ = (
+        *("device", "dtype", "id", "memory", "offset", "operation", "output", "shape", "stride", "version", "whole"),
+    )
+
+    def __init__(self, number: int, memory: Memory | None, version: int, tensor: Tensor) -> None:
+        self.id = number
+        self.memory = memory
+        self.version = version
+        self.shape = tuple(tensor.shape)
+        self.stride = tensor.stride() if memory else ()
+        self.offset = tensor.storage_offset() if memory else 0
+        self.whole = None if memory else tensor.detach().clone()
+        self.dtype = tensor.dtype
+        self.device = tensor.device
+        self.operation: Operation | None = None
+        self.output = 0
+
+    def tensor(self) -> Tensor:
+        """Returns what it held, as a copy of its own."""
+        return self.view().clone()
+
+    def view(self) -> Tensor:
+        """Returns what it held, for reading only: writing into it would change the tape."""
+        if self.memory is None:
+            assert self.whole is not None
+            return self.whole
+        content = self.memory.content(self.version)
+        if content is None:
+            raise TapeError(
+                _("The value of {operation} was not kept.").format(operation=self.operation or self),
+                fix=_("Record its module too: record(…, modules=[…]), or leave modules out to keep everything."),
+            )
+        return window(content, self)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its numbers are there."""
+        return self.memory is None or self.memory.content(self.version) is not None
+
+    def item(self, index: tuple[int, ...]) -> float:
+        """Returns one of its numbers, in float64."""
+        return float(self.view()[index])
+
+    def numel(self) -> int:
+        """Returns how many numbers it has."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    def offset_of(self, index: tuple[int, ...]) -> int:
+        """Returns where in its memory an element lies, in elements."""
+        return self.offset + sum(i * step for i, step in zip(index, self.stride, strict=True))
+
+    def index_at(self, offset: int) -> tuple[int, ...] | None:
+        """Returns which of its elements lies at an offset of its memory, or ``None``."""
+        rest = offset - self.offset
+        if rest < 0:
+            return None
+        index = [0] * len(self.shape)
+        # From the longest stride to the shortest; an expanded axis (stride 0) is always taken at its beginning.
+        for axis in sorted(range(len(self.shape)), key=lambda axis: -self.stride[axis]):
+            if self.stride[axis] == 0 or self.shape[axis] == 1:
+                if self.shape[axis] == 0:
+                    return None
+                continue
+            index[axis], rest = divmod(rest, self.stride[axis])
+            if index[axis] >= self.shape[axis]:
+                return None
+        return tuple(index) if rest == 0 else None
+
+    def __repr__(self) -> str:
+        return f"<Value {self.id} {tuple(self.shape)} {str(self.dtype).removeprefix('torch.')}>"
+
+
+def key_of(version: int, tensor: Tensor) -> Key:
+    """Returns by what a memory knows a tensor's value."""
+    return version, tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype
+
+
+def window(storage: UntypedStorage, value: Value) -> Tensor:
+    """Returns a storage seen as a value's shape, strides and type."""
+    with torch.no_grad():
+        empty = torch.empty(0, dtype=value.dtype, device=value.device)
+        return empty.set_(storage, value.offset, value.shape, value.stride)
