@@ -44,7 +44,7 @@ def record_function(
     """
     module = Calling(function, parameters)
     if not inputs:
-        inputs = (torch.zeros(1),)
+        inputs = (torch.zeros(1, dtype=parameters[0].dtype if parameters else torch.float32),)
         module.function = lambda _unused, *rest: function(*rest)
     if backward:
         return record(module, (inputs, torch.ones(1)), loss=_weighted_sum)
