@@ -1,28 +1,53 @@
 """What logging, progress, metrics and checkpoints together cost, as a share of an epoch.
 
-An epoch with everything on, from one row of the history to the next (database, checkpoints, snapshot, running
-loss and accuracy, progress bar on a terminal), beside the bare steps over the very same batches in the same setting.
+Everything is on: database, checkpoints, snapshots, running loss and accuracy, progress bar on a terminal. In the
+very same epochs a stopwatch runs around each batch and each step: what is left of an epoch is the overhead. So
+the machine's pace, which varies more than the overhead, is the same for both.
 """
 
 import argparse
 import statistics
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
 
 from dotbogi import Recipe
 from dotbogi.data.batches import Batches
-from dotbogi.data.dataset import Split
-from dotbogi.data.normalise import normalisation_for
-from dotbogi.models.build import build_model, find_model
-from dotbogi.optim.optimizer import build_optimizer
-from dotbogi.training.loss import build_loss
-from dotbogi.training.precision import MEMORY_FORMATS, Setting
-from dotbogi.training.step import training_step
-from fashion_mnist import training_and_test
-from measuring import Results, options, print_head, print_table, say, seconds_of
+from dotbogi.training import loop
+from measuring import Results, options, print_head, print_table, say
 from throughput import recipe
-from trainings import all_threads, empty_cache, train
+from trainings import empty_cache, train
 
-WHOLE, BARE = "everything on", "bare steps"
+WHOLE, WORK = "everything on", "batches and steps"
+
+
+class Stopwatch:
+    """Adds up the seconds that functions take."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns the function, timed."""
+
+        def timed(*arguments: Any, **keywords: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                self.seconds += time.perf_counter() - began
+
+        return timed
+
+    @contextmanager
+    def of_the_loop(self) -> Generator[None]:
+        """Times every batch and step that the loop makes, and nothing that validation does."""
+        step = self.around(loop.training_step)
+        batch = self.around(Batches.batch)
+        with mock.patch.object(loop, "training_step", step), mock.patch.object(Batches, "batch", batch):
+            yield
 
 
 def task(model: str, epochs: int) -> Recipe:
@@ -30,64 +55,32 @@ def task(model: str, epochs: int) -> Recipe:
     return recipe(epochs, **{"model.name": model})
 
 
-def bare_epochs(resolved: Recipe, setting: Setting, training: Split) -> Callable[[int], None]:
-    """Returns a function that makes an epoch's steps over a run's own batches, and nothing else.
+def measure_round(results: Results, model: str, epochs: int, quick: bool) -> None:
+    """Adds the seconds of an epoch with everything on, and what its batches and steps took of it."""
+    stopwatch = Stopwatch()
+    work_s: list[float] = []
 
-    Args:
-        resolved: the run's recipe.
-        setting: the run's precision, memory format and threads.
-        training: the run's images.
-    """
-    import torch
+    def at_epoch_end() -> None:
+        work_s.append(stopwatch.seconds)
 
-    device = torch.device("cpu")
-    torch.set_num_threads(setting.threads)
-    entry = find_model(resolved.model.name)
-    model = build_model(resolved.model, num_classes=10, in_channels=1, image_size=(28, 28), seed=0, entry=entry)
-    model = setting.place(model, device).train()
-    optimizer = build_optimizer(resolved.optimizer, model, device)
-    loss_function = build_loss(resolved.training.loss, num_classes=10, device=device, dtype=torch.float32)
-    rules = setting.rules(resolved.training, device)
-    batch_size = resolved.training.batch_size
-    assert isinstance(batch_size, int)
-    batches = Batches(
-        training,
-        normalisation_for(resolved.data.normalisation, training),
-        batch_size=batch_size,
-        shuffle=True,
-        augmentation=resolved.data.augmentation,
-        memory_format=MEMORY_FORMATS[setting.memory_format],
-    )
-
-    def epoch(number: int) -> None:
-        for position in range(len(batches)):
-            batch = batches.batch(number, position)
-            training_step(model, loss_function, optimizer, batch.images, batch.labels, rules=rules)
-
-    return epoch
-
-
-def measure_round(results: Results, model: str, training: Split, epochs: int, quick: bool) -> None:
-    """Adds the seconds of an epoch with everything on, and of its bare steps before and after."""
-    trained = train(task(model, epochs + 1), quick=quick)  # its first epoch does not count
-    with all_threads():
-        epoch = bare_epochs(trained.run.recipe, trained.setting, training)
-        epoch(0)
-        bare_s = [seconds_of(lambda number=number: epoch(number)) for number in range(1, epochs + 1)]
+    with stopwatch.of_the_loop():
+        trained = train(task(model, epochs + 1), quick=quick, at_epoch_end=at_epoch_end)
+    work = [after - before for before, after in zip(work_s, work_s[1:], strict=False)]  # the first does not count
+    shares = [1 - inside / whole for inside, whole in zip(work, trained.epoch_s, strict=True)]
     results.add(f"{model}, {WHOLE}", statistics.median(trained.epoch_s), "s per epoch", 3)
-    results.add(f"{model}, {BARE}", statistics.median(bare_s), "s per epoch", 3)
+    results.add(f"{model}, {WORK}", statistics.median(work), "s per epoch", 3)
+    results.add(f"{model}, overhead", 100 * statistics.median(shares), "% of an epoch", 2)
     results.notes.setdefault(model, []).append(trained.setting_text)
 
 
 def print_overhead(results: Results, models: list[str]) -> None:
-    """Prints the share of an epoch that is not steps."""
+    """Prints the share of an epoch that is neither batches nor steps."""
     rows: list[list[str]] = []
     for model in models:
-        whole, bare = f"{model}, {WHOLE}", f"{model}, {BARE}"
-        shares = [1 - b / w for w, b in zip(results.values[whole], results.values[bare], strict=True)]
-        medians = [f"{results.median(name):.3f}" for name in (whole, bare)]
-        rows.append([model, *medians, f"{statistics.median(shares):.1%}", f"{min(shares):.1%}…{max(shares):.1%}"])
-    print_table(["seconds per epoch", WHOLE, BARE, "share of an epoch", "min…max"], rows)
+        medians = [f"{results.median(f'{model}, {name}'):.3f}" for name in (WHOLE, WORK)]
+        shares = results.values[f"{model}, overhead"]
+        rows.append([model, *medians, f"{statistics.median(shares):.1f}%", f"{min(shares):.1f}%…{max(shares):.1f}%"])
+    print_table(["seconds per epoch", WHOLE, WORK, "share of the rest", "min…max"], rows)
     for model in models:
         print(f"\n{model}: {', '.join(dict.fromkeys(results.notes[model]))}")
 
@@ -104,13 +97,12 @@ def arguments() -> argparse.ArgumentParser:
 def main() -> None:
     """Measures and prints."""
     given = arguments().parse_args()
-    training, _test = training_and_test(given.quick)
     results = Results("Logging, progress, metrics and checkpoints: their share of an epoch")
     with empty_cache():
         for number in range(1 if given.quick else given.rounds):
             say(f"round {number + 1}")
             for model in given.models:
-                measure_round(results, model, training, 1 if given.quick else given.epochs, given.quick)
+                measure_round(results, model, 1 if given.quick else given.epochs, given.quick)
     print_head(results.title)
     print_overhead(results, given.models)
     results.write(given.json)

@@ -40,10 +40,12 @@ class EpochClock:
 
     Args:
         listener: who hears everything too.
+        at_epoch_end: called at the same moments.
     """
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, at_epoch_end: Callable[[], None]) -> None:
         self.listener = listener
+        self.at_epoch_end = at_epoch_end
         self.ends: list[float] = []
 
     def __call__(self, event: Event) -> None:
@@ -51,6 +53,7 @@ class EpochClock:
         self.listener(event)
         if isinstance(event, EpochDone):
             self.ends.append(time.perf_counter())
+            self.at_epoch_end()
 
 
 @dataclass(frozen=True)
@@ -110,18 +113,25 @@ def empty_cache() -> Generator[Path]:
         yield Path(folder)
 
 
-def train(recipe: Recipe, *, quick: bool = False, progress: bool = True) -> Trained:
+def nothing() -> None:
+    """Does nothing."""
+
+
+def train(
+    recipe: Recipe, *, quick: bool = False, progress: bool = True, at_epoch_end: Callable[[], None] = nothing
+) -> Trained:
     """Trains with everything on: database, checkpoints, snapshots, and a progress bar where it is wanted.
 
     Args:
         recipe: what to train; where it is to be quick, on a few images in place of its data.
         quick: a few images.
         progress: draw the bar on a terminal in memory.
+        at_epoch_end: called whenever an epoch has its row.
     """
     data = few_images() if quick else None
     bar = Progress(Terminal()) if progress else nullcontext(nobody_listens)
     with all_threads(), tempfile.TemporaryDirectory() as folder, bar as shown:
-        clock, began = EpochClock(shown), time.perf_counter()
+        clock, began = EpochClock(shown, at_epoch_end), time.perf_counter()
         run = dotbogi.train(recipe, data=data, runs_dir=folder, listener=clock)
         total_s = time.perf_counter() - began
         epoch_s = [end - begin for begin, end in itertools.pairwise(clock.ends)]

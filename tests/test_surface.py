@@ -36,6 +36,7 @@ OPTIONS = {
     "rm": {"--runs-dir"},
     "list": {"--plot", "--set", "--output", "--library", "--search"},
 }
+CLASSES = {"DotbogiError", "Explanation", "Recipe", "Run", "Tape", "Term"}
 FINISHED = {
     *("event", "run", "path", "epochs", "steps", "elapsed_s", "images_per_second", "weights_sha256", "metrics"),
 }
@@ -56,7 +57,7 @@ def lines_of(*words: str, code: int = 0) -> list[dict]:
 
 
 def test_the_names_of_the_package() -> None:
-    assert set(dotbogi.__all__) == {"DotbogiError", "Recipe", "Run", "open_run", "train"}
+    assert set(dotbogi.__all__) == {*CLASSES, "open_run", "record", "train"}
     for name in dotbogi.__all__:
         assert getattr(dotbogi, name).__name__ == name
     assert set(dotbogi.__all__) <= set(dir(dotbogi))

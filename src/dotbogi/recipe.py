@@ -248,7 +248,10 @@ class Recipe(Part):
         try:
             return cls(**tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
-            raise RecipeError(_("{where}: this is not TOML: {error}").format(where=where, error=error)) from None
+            raise RecipeError(
+                _("{where}: this is not TOML: {error}").format(where=where or _("The recipe"), error=error),
+                fix=_('TOML has lines such as lr = 0.1 under a table such as [optimizer], and texts in "quotes".'),
+            ) from None
         except RecipeError as error:
             if not where:
                 raise
@@ -261,10 +264,13 @@ class Recipe(Part):
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise RecipeError(
-                _("The recipe {path} cannot be read: {error}").format(path=path, error=error.strerror)
+                _("The recipe {path} cannot be read: {error}").format(path=path, error=error.strerror),
+                fix=_("Check the path; dotbogi show RUN --toml prints the recipe of a run."),
             ) from None
         except UnicodeDecodeError:
-            raise RecipeError(_("The recipe {path} is not UTF-8 text.").format(path=path)) from None
+            raise RecipeError(
+                _("The recipe {path} is not UTF-8 text.").format(path=path), fix=_("Save it as UTF-8.")
+            ) from None
         return cls.from_toml(text, where=str(path))
 
     def to_toml(self) -> str:

@@ -286,3 +286,14 @@ def test_a_loss_that_is_not_finite_is_exit_1(dotbogi, tmp_path) -> None:
     assert result.exit_code == 1, result.stderr
     *_others, error = [json.loads(line) for line in result.stdout.splitlines()]
     assert error["event"] == "error" and error["message"] and error["fix"]
+
+
+def test_predict_sees_that_the_csv_can_be_written_before_it_begins(trained, runs_dir, dotbogi, photos, tmp_path):
+    for path, text in ((tmp_path / "nowhere" / "c.csv", "There is no folder"), (tmp_path, "is a directory")):
+        result = dotbogi("predict", "first", str(photos), "--csv", str(path), "--runs-dir", str(runs_dir))
+        assert result.exit_code == 2 and text in result.stderr
+
+
+def test_what_to_do_next_names_the_folder_of_runs(trained, runs_dir, dotbogi):
+    shown = dotbogi("show", "first", "--runs-dir", str(runs_dir)).stdout
+    assert f"--runs-dir {runs_dir} --toml" in shown

@@ -18,7 +18,7 @@ FACTS = {"classes": ["cat", "dog"], "counts": {"train": 5}}
 
 
 def build(file: BinaryIO) -> tuple[ImagesWriter, Any, dict[str, Any]]:
-    writer = ImagesWriter(file, (3, 4, 6))
+    writer = ImagesWriter(file, (3, 4, 6), 0)
     for start in range(0, 5, 2):
         writer.append(IMAGES[start : start + 2])
     return writer, LABELS, FACTS
@@ -120,7 +120,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(cache: Path):
     import resource
 
     def large(file: BinaryIO) -> Any:
-        writer = ImagesWriter(file, (1, 1000, 1000))
+        writer = ImagesWriter(file, (1, 1000, 1000), 0)
         writer.append(np.zeros((2, 1, 1000, 1000), np.uint8))
         return writer, LABELS[:2], FACTS
 
@@ -171,7 +171,7 @@ import sys, numpy as np, pathlib
 from dotbogi.data.cache import ImagesWriter, cached
 def build(file):
     with open(sys.argv[1], "a") as log: log.write("built\\n")
-    writer = ImagesWriter(file, (1, 300, 300))
+    writer = ImagesWriter(file, (1, 300, 300), 0)
     for part in range(50): writer.append(np.full((1, 1, 300, 300), part, np.uint8))
     return writer, np.arange(50), {"classes": [], "counts": {}}
 print(int(cached("slot", "a", build).images.sum()))

@@ -165,3 +165,39 @@ def test_the_fix_for_channels_at_the_end_works(images: torch.Tensor, labels: tor
         made((last, labels))
     assert "images.permute(0, 3, 1, 2)" in caught.value.fix
     assert torch.equal(made((last.permute(0, 3, 1, 2), labels)).train.images, images)
+
+
+class Failing:
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int):
+        if index == 2:
+            raise OSError("no such photo")
+        return torch.zeros(1, 8, 8), index % 2
+
+
+def test_an_item_that_cannot_be_read_is_named():
+    with pytest.raises(DataError, match=r"Item 2 of the data set cannot be read: OSError: no such photo"):
+        dataset_from_objects(Failing(), Data())
+
+
+def test_bfloat16_images_are_taken():
+    images = torch.rand(8, 1, 8, 8).to(torch.bfloat16)
+    dataset = dataset_from_objects((images, torch.arange(8) % 2), Data(validation=0.0, test=0.0))
+    assert dataset.train.images.dtype == torch.uint8
+
+
+def test_tensors_without_plain_values_are_refused():
+    for images, kind in (
+        (torch.rand(8, 1, 8, 8).to_sparse(), "sparse_coo"),
+        (torch.rand(8, 1, 8, 8, device="meta"), "meta"),
+    ):
+        with pytest.raises(DataError, match=f"A tensor of the data is .*{kind}"):
+            dataset_from_objects((images, torch.arange(8) % 2), Data())
+
+
+def test_a_picture_out_of_range_is_named():
+    pictures = [(Image.fromarray(np.full((8, 8), 7.5, np.float32)), index % 2) for index in range(8)]
+    with pytest.raises(DataError, match=r"An image of the data set cannot be used: pixels of 7.5…7.5"):
+        dataset_from_objects(pictures, Data())

@@ -160,9 +160,26 @@ def test_a_class_of_which_nothing_is_left_is_refused(write_folder: WriteFolder):
 
 
 def test_an_unknown_name_gets_the_nearest_ones():
-    with pytest.raises(UnknownNameError, match=r"no data set 'fashion-mist'") as caught:
+    with pytest.raises(
+        UnknownNameError, match=r"no folder .*fashion-mist, and no data set is named 'fashion-m"
+    ) as caught:
         open_dataset(Data(source="fashion-mist"))
-    assert "fashion-mnist" in caught.value.fix
+    assert caught.value.fix == "Did you mean fashion-mnist?"
+
+
+def test_a_folder_with_a_plain_name_that_is_gone_is_said_with_its_path():
+    with pytest.raises(UnknownNameError, match=r"There is no folder .*qqqqqq, and no data set") as caught:
+        open_dataset(Data(source="qqqqqq"))
+    assert "Check the path" in caught.value.fix
+
+
+def test_images_that_the_disk_has_no_room_for_are_refused_before_the_work(write_folder: WriteFolder, cache: Path):
+    root = write_folder(a=3, b=3)
+    for source in (str(root), "sample"):
+        with pytest.raises(DataError, match=r"images of [13]×999999×999999 take \d+ [TP]B; .* free\.") as caught:
+            open_dataset(Data(source=source, image_size=999_999))
+        assert "--image-size 128" in caught.value.fix
+    assert not list(cache.rglob("*.partial"))
 
 
 def test_a_path_that_is_not_there_is_said(tmp_path: Path):

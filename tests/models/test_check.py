@@ -75,7 +75,7 @@ CASES = {
     "a convolution of rows": (
         named(conv=nn.Conv2d(3, 4, 3)),
         images(2, 12),
-        r"^conv expects \(B, 3, H, W\) but \(2, 12\) came\.$",
+        r"^conv expects \(B, 3, H, W\) but \(2, 12\) came\.\nFix: leave the images unflattened before this layer\.$",
     ),
     "a kernel of two sides": (
         named(conv=nn.Conv2d(3, 4, (1, 5))),

@@ -248,3 +248,11 @@ def test_reopening_a_file_that_is_gone(write) -> None:
     path.unlink()
     with pytest.raises(ModelError, match=r"cannot be read: No such file.*\nSay where it is with --model"):
         reopen_own_model(own)
+
+
+def test_a_model_that_was_built_already_is_no_factory(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text("from torch import nn\nnet = nn.Flatten()\n", encoding="utf-8")
+    with pytest.raises(ModelError, match="is a model that has been built already") as caught:
+        build_model(recipes.Model(name=f"{file}:net"), num_classes=2, in_channels=1, image_size=(8, 8), seed=0)
+    assert "Name the class" in caught.value.fix

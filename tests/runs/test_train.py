@@ -130,7 +130,7 @@ def test_the_lectures_line_is_learnt_in_float64_without_accuracy(tmp_path: Path)
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint_before(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(NonFiniteLossError, match=r"The loss became (nan|inf) at step \d+ ") as caught:
         trained({"optimizer": {"name": "sgd", "lr": 1e30}})
-    assert caught.value.exit_code == 1 and "--lr 1e+29" in caught.value.fix
+    assert caught.value.exit_code == 1 and "--lr 0.1," in caught.value.fix
     run = open_run("last", runs_dir=tmp_path / "runs")
     assert run.status == "failed"
     assert all(bool(value.isfinite().all()) for value in run.state_dict().values())
@@ -362,3 +362,46 @@ def test_notices_are_warnings_where_nobody_listens(trained: Trained, clothes) ->
         trained(data={"train": (images.long(), labels), "test": clothes["test"]})
     with pytest.raises(DataError, match="nearly black"):
         trained(data=((images > 99).long(), labels))
+
+
+def test_a_loss_that_is_infinite_on_the_test_images_fails_and_says_so(trained: Trained, tmp_path: Path) -> None:
+    class OnlyHereFinite(nn.Module):
+        def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            loss = nn.functional.cross_entropy(logits, labels)
+            return loss if torch.is_grad_enabled() else loss / 0
+
+    with pytest.raises(NonFiniteLossError, match=r"the loss of its evaluation is inf") as caught:
+        trained({"data.validation": 0.0}, loss=OnlyHereFinite())
+    assert "--lr" in caught.value.fix
+    assert open_run(runs_dir=tmp_path / "runs").status == "failed"
+
+
+def test_ones_own_module_is_not_left_with_nan(trained: Trained, clothes) -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Linear(16, 10))
+    with pytest.raises(NonFiniteLossError):
+        trained({"optimizer": {"name": "sgd", "lr": 1e30}, "model": {"name": "auto"}}, model=module)
+    assert all(bool(parameter.isfinite().all()) for parameter in module.parameters())
+
+
+def test_parameters_of_a_loss_are_not_trained_and_that_is_said(trained: Trained) -> None:
+    class Weighted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3))
+
+        def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return nn.functional.cross_entropy(logits, labels) * self.weight.sum()
+
+    events: list = []
+    trained({"training.steps": 1}, loss=Weighted(), listener=events.append)
+    assert any("The loss has 3 parameters of its own" in one.text for one in events if isinstance(one, Notice))
+
+
+def test_modules_without_numbers_or_without_python_are_refused() -> None:
+    with pytest.raises(ModelError, match="parameters on the device meta"):
+        train(Recipe(), model=nn.Linear(2, 2, device="meta"))
+
+
+def test_a_run_is_asked_for_by_text(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="A run is asked for by text, not by int"):
+        open_run(3, runs_dir=tmp_path)  # type: ignore[arg-type]

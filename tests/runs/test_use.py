@@ -7,9 +7,11 @@ import torch
 from PIL import Image
 
 from dotbogi.errors import DataError, RecipeError, RunError
+from dotbogi.recipe import Recipe
 from dotbogi.runs.compare import compare, flattened
 from dotbogi.runs.predict import Broken, Prediction
 from dotbogi.runs.run import Run, list_runs, open_run, remove_run
+from dotbogi.runs.train import train
 
 Trained = Callable[..., Run]
 
@@ -140,7 +142,7 @@ def test_less_than_one_class_cannot_be_told(run: Run, photos: Path) -> None:
 
 
 def test_other_weights_than_last_and_best_are_refused(run: Run) -> None:
-    with pytest.raises(RunError, match="There are the weights last and best, not 'bes'"):
+    with pytest.raises(RunError, match="There are no weights 'bes'"):
         run.model("bes")
 
 
@@ -169,3 +171,12 @@ def test_a_database_that_was_rebuilt_is_said(run: Run, tmp_path: Path) -> None:
     told: list = []
     found = list_runs(tmp_path / "runs", told.append)
     assert [one.id for one in found] == [run.id] and "dotbogi.sqlite" in told[0].text
+
+
+def test_data_that_have_changed_are_not_evaluated_on(tiny: Recipe, photos: Path, tmp_path: Path) -> None:
+    run = train(tiny.with_values({"data.source": str(photos)}), runs_dir=tmp_path / "runs")
+    assert run.evaluate()["metrics"]["accuracy"] == run.metrics["accuracy"]
+    next(photos.rglob("*.png")).unlink()
+    with pytest.raises(DataError, match=r"have changed since the run .* began") as caught:
+        run.evaluate()
+    assert "Put the old images back" in caught.value.fix

@@ -111,10 +111,13 @@ def show_finished(output: Output, run: Run) -> None:
 def _next_steps(run: Run, classifies: bool) -> Any:
     from rich.table import Table
 
+    from dotbogi.runs.place import runs_dir_words
+
     table = Table.grid(padding=(0, 3))
-    steps = [("dotbogi show last --html", _("curves, confusion matrix, worst mistakes"))]
+    last = "last" + runs_dir_words(run.path.parent)
+    steps = [(f"dotbogi show {last} --html", _("curves, confusion matrix, worst mistakes"))]
     if classifies:
-        steps.append(("dotbogi predict last PHOTO.jpg", _("classify photos of your own")))
+        steps.append((f"dotbogi predict {last} PHOTO.jpg", _("classify photos of your own")))
     steps.append(("dotbogi train --help", _("other data, models, optimizers")))
     for command, purpose in steps:
         table.add_row(f"  {command}", purpose)
@@ -126,5 +129,5 @@ def _say_interrupted(output: Output, run: Run, number: int) -> int:
         name = signal.Signals(number).name
         output.line({"event": "interrupted", "run": run.id, "path": str(run.path), "signal": name})
     output.say(_("Stopped; everything so far is saved in {path}").format(path=run.path))
-    output.say(_("Go on with: dotbogi resume {run}").format(run=run.id))
+    output.say(_("Go on with: dotbogi resume {run}").format(run=run.argument))
     return exit_code(number)

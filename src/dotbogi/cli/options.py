@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -33,6 +34,23 @@ def image_size(text: str) -> int | str | list[int]:
         raise click.BadParameter(_("{text} is no image size; give 224 or 224x160.").format(text=repr(text)))
     sides = [int(word) for word in words]
     return sides if len(sides) == 2 else sides[0]
+
+
+class OutputFile(click.Path):
+    """A file to write: whether it can be written is seen before the work begins, not after."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns the path; refuses a folder, and a file in a folder that is missing or may not be written."""
+        path: Path = super().convert(value, param, ctx)
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            self.fail(_("There is no folder {path}.").format(path=folder), param, ctx)
+        if not path.exists() and not os.access(folder, os.W_OK):
+            self.fail(_("The folder {path} may not be written.").format(path=folder), param, ctx)
+        return path
 
 
 class RecipeOption(NamedTuple):

@@ -41,7 +41,7 @@ def run_page(run: Run) -> list[RenderableType]:
         parts += ["", *metric_lines(run.metrics, run.facts.get("evaluated_on", ""))]
     if run.per_class:
         parts += ["", per_class_table(run.per_class)]
-    parts += ["", _("The recipe (dotbogi show {run} --toml > recipe.toml):").format(run=run.id), ""]
+    parts += ["", _("The recipe (dotbogi show {run} --toml > recipe.toml):").format(run=run.argument), ""]
     return [*parts, run.recipe.to_toml().rstrip(), *_what_next(run)]
 
 
@@ -102,5 +102,5 @@ def _spread(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
 
 def _what_next(run: Run) -> list[RenderableType]:
     if run.status == "interrupted":
-        return ["", _("Go on with: dotbogi resume {run}").format(run=run.id)]
+        return ["", _("Go on with: dotbogi resume {run}").format(run=run.argument)]
     return []

@@ -7,9 +7,10 @@ source, a size, …), the stamp what it was made from, so that changed files mak
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,7 +22,9 @@ from platformdirs import user_cache_path
 
 from dotbogi.errors import DataError
 from dotbogi.language import _
+from dotbogi.language.wording import count, size
 
+_PIECE = 1 << 24  # bytes
 LAYOUT = 1  # of an entry; another number makes other stamps
 
 
@@ -62,9 +65,14 @@ class ImagesWriter:
     Args:
         file: the file, opened for writing, at its start.
         shape: (C, H, W) of one image.
+        expected: images that are to come; their space is looked for before the work begins.
+
+    Raises:
+        DataError: the disk has no room for them.
     """
 
-    def __init__(self, file: BinaryIO, shape: tuple[int, int, int]) -> None:
+    def __init__(self, file: BinaryIO, shape: tuple[int, int, int], expected: int) -> None:
+        _refuse_too_large(Path(file.name).parent, shape, expected)
         self.count = 0
         self.hash = hashlib.sha256()
         self._file = file
@@ -111,6 +119,13 @@ def fingerprint_of(images: NDArray[Any], labels: NDArray[Any], classes: Iterable
     """Returns the :func:`fingerprint` of images in memory."""
     pixels = hashlib.sha256(np.ascontiguousarray(images).data).digest()
     return fingerprint(pixels, images.shape, labels, classes, counts)
+
+
+def pieces(count: int, shape: tuple[int, int, int]) -> Iterator[slice]:
+    """Yields ranges over ``count`` images of a shape, each of a few megabytes, or of one image where that is more."""
+    images = max(1, _PIECE // math.prod(shape))
+    for start in range(0, count, images):
+        yield slice(start, start + images)
 
 
 Build = Callable[[BinaryIO], tuple[ImagesWriter, NDArray[np.int64], dict[str, Any]]]
@@ -195,10 +210,30 @@ def _read(folder: Path) -> Entry | None:
         return None
 
 
+def _refuse_too_large(folder: Path, shape: tuple[int, int, int], expected: int) -> None:
+    needed, free = expected * math.prod(shape), shutil.disk_usage(folder).free
+    if needed > free:
+        channels, height, width = shape
+        raise DataError(
+            _("{images} images of {channels}×{height}×{width} take {needed}; {folder} has {free} free.").format(
+                images=count(expected),
+                channels=channels,
+                height=height,
+                width=width,
+                needed=size(needed),
+                folder=folder.parent,
+                free=size(free),
+            ),
+            fix=_("Train on smaller images (--image-size 128), or name another folder in DOTBOGI_CACHE_DIR."),
+        )
+
+
 def _not_written(folder: Path, error: OSError) -> DataError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        fix = _("Make room there, or name another folder in DOTBOGI_CACHE_DIR.")
+    else:
+        fix = _("Allow writing there, or name another folder in DOTBOGI_CACHE_DIR.")
+    reason = error.strerror or str(error)
     return DataError(
-        _("The cache folder {folder} cannot be written: {reason}.").format(
-            folder=folder, reason=error.strerror or str(error)
-        ),
-        fix=_("Make room there, or name another folder in DOTBOGI_CACHE_DIR."),
+        _("The cache folder {folder} cannot be written: {reason}.").format(folder=folder, reason=reason), fix=fix
     )

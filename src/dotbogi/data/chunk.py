@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dotbogi.data.fit import is_coloured, pixels_of, upright
 from dotbogi.language import _
+from dotbogi.language.wording import count
 
 # Pillow refuses more than twice its limit. Between the two it only warns: phones make photos of 108 megapixels.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -96,7 +97,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return _("no image that can be read")
     if isinstance(error, Image.DecompressionBombError):
-        return _("more than {limit} million pixels").format(limit=2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6)
+        return _("more than {limit} pixels").format(limit=count(2 * (Image.MAX_IMAGE_PIXELS or 0)))
     if isinstance(error, PermissionError):
         return _("no permission to read it")
     if isinstance(error, OSError) and "truncated" in str(error):

@@ -103,4 +103,6 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 def _in_channels(image: Image.Image, channels: int) -> Image.Image:
     mode = _DIRECT[channels]
+    if image.mode == "LAB" and mode == "L":
+        image = image.convert("RGB")  # Pillow knows no direct way
     return image if image.mode == mode else image.convert(mode)

@@ -65,7 +65,7 @@ class FolderImages:
     ) -> tuple[ImagesWriter, list[int], list[Broken]]:
         file.seek(0)
         file.truncate()
-        writer = ImagesWriter(file, (channels, *image_size))
+        writer = ImagesWriter(file, (channels, *image_size), len(self.paths))
         whole: list[int] = []
         broken: list[Broken] = []
         for part in decode_stream(self.paths, channels=channels, image_size=image_size, fit=self._wanted.fit):

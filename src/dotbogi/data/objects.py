@@ -16,7 +16,7 @@ from dotbogi.data.image_size import Wanted, choose_image_size
 from dotbogi.data.levels import to_uint8
 from dotbogi.data.prepared import Prepared, split_dataset
 from dotbogi.data.source import Labelled, Listener, silent
-from dotbogi.errors import DataError
+from dotbogi.errors import DataError, DotbogiError
 from dotbogi.language import _
 from dotbogi.recipe import Data
 
@@ -118,7 +118,17 @@ def _labelled(part: Any, wanted: Wanted, notices: list[str], listener: Listener)
 
 
 def _array(values: Any) -> NDArray[Any]:
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+    if not isinstance(values, torch.Tensor):
+        return np.asarray(values)
+    if values.layout is not torch.strided or values.is_meta or values.is_quantized:
+        raise DataError(
+            _("A tensor of the data is {kind}; a plain tensor with values is expected.").format(
+                kind="meta" if values.is_meta else str(values.layout if not values.is_quantized else values.dtype)
+            ),
+            fix=_("Give tensor.to_dense(), or tensor.dequantize()."),
+        )
+    values = values.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()  # numpy has no bfloat16
 
 
 def _with_channels(images: NDArray[Any]) -> NDArray[Any]:
@@ -187,12 +197,26 @@ def _read_pairs(
     labels: list[Any] = []
     total = len(dataset)
     for index in range(total):
-        image, label = _pair(dataset[index])
+        image, label = _pair(_item(dataset, index))
         images.append(image)
         labels.append(_array(label))
         if index % 256 == 255 or index + 1 == total:
             listener(_("reading the data set"), index + 1, total)
     return _stacked(images, wanted, notices), np.array(labels)
+
+
+def _item(dataset: Any, index: int) -> Any:
+    try:
+        return dataset[index]
+    except DotbogiError:
+        raise
+    except Exception as error:
+        raise DataError(
+            _("Item {index} of the data set cannot be read: {error}").format(
+                index=index, error=f"{type(error).__name__}: {error}"
+            ),
+            fix=_("Mend the data set; each of its {count} items is a pair (image, label).").format(count=len(dataset)),
+        ) from error
 
 
 def _pair(item: Any) -> tuple[Any, Any]:
@@ -224,4 +248,11 @@ def _stacked(images: list[Any], wanted: Wanted, notices: list[str]) -> NDArray[A
 def _decoded(pictures: list[Image.Image], wanted: Wanted) -> NDArray[np.uint8]:
     channels = wanted.channels or (3 if any(is_coloured(picture) for picture in pictures) else 1)
     image_size = wanted.image_size or choose_image_size([(picture.height, picture.width) for picture in pictures])
-    return np.stack([pixels_of(picture, channels, image_size, wanted.fit) for picture in pictures])  # (N, C, H, W)
+    try:
+        pixels = [pixels_of(picture, channels, image_size, wanted.fit) for picture in pictures]
+    except ValueError as error:
+        raise DataError(
+            _("An image of the data set cannot be used: {error}.").format(error=error),
+            fix=_("Give images of 8 bits per channel, such as image.convert('RGB')."),
+        ) from error
+    return np.stack(pixels)  # (N, C, H, W)

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from dotbogi.data.cache import Entry, ImagesWriter, cached, digest, fingerprint_of
+from dotbogi.data.cache import Entry, ImagesWriter, cached, digest, fingerprint_of, pieces
 from dotbogi.data.chunk import Broken
 from dotbogi.data.convert import convert, resolved
 from dotbogi.data.dataset import Dataset
@@ -17,12 +17,10 @@ from dotbogi.data.folder_images import FolderImages
 from dotbogi.data.image_size import Wanted
 from dotbogi.data.prepared import Prepared, split_dataset
 from dotbogi.data.source import Found, Listener, Material, Request, silent
-from dotbogi.errors import DataError
+from dotbogi.errors import DataError, UnknownNameError
 from dotbogi.language import _, plural
 from dotbogi.recipe import Data
-from dotbogi.registry import SOURCES, unknown_name
-
-_PIECE = 4096
+from dotbogi.registry import SOURCES, nearest
 
 
 def open_dataset(
@@ -66,12 +64,21 @@ def _folder(source: str) -> Path:
             _("{path} is a file; a folder of images is expected.").format(path=path),
             fix=_("Name a folder with one subfolder per class."),
         )
+    known = SOURCES.names()
     if any(mark in source for mark in "/\\.~"):
         raise DataError(
             _("There is no folder {path}.").format(path=path.absolute()),
-            fix=_("Check the path, or take a data set by name: {names}.").format(names=", ".join(SOURCES.names())),
+            fix=_("Check the path, or take a data set by name: {names}.").format(names=", ".join(known)),
         )
-    raise unknown_name("source", source, SOURCES.names())
+    close = nearest(source, known)
+    raise UnknownNameError(
+        _("There is no folder {path}, and no data set is named {name}.").format(
+            path=path.absolute(), name=repr(source)
+        ),
+        fix=_("Did you mean {names}?").format(names=", ".join(close))
+        if close
+        else _("Check the path, or take a data set by name: {names}.").format(names=", ".join(known)),
+    )
 
 
 def _prepare_source(name: str, found: Found, wanted: Wanted, listener: Listener) -> Prepared:
@@ -83,10 +90,11 @@ def _prepare_source(name: str, found: Found, wanted: Wanted, listener: Listener)
         parts = {"train": material.train} | ({"test": material.test} if material.test else {})
         counts = {split: len(part.images) for split, part in parts.items()}
         channels, image_size = resolved(wanted, material.train.images)
-        writer = ImagesWriter(file, (channels, *image_size))
+        shape = (channels, *image_size)
+        writer = ImagesWriter(file, shape, sum(counts.values()))
         for images in (part.images for part in parts.values()):
-            for start in range(0, len(images), _PIECE):
-                writer.append(convert(images[start : start + _PIECE], channels, image_size, wanted.fit))
+            for piece in pieces(len(images), shape):
+                writer.append(convert(images[piece], channels, image_size, wanted.fit))
                 listener(_("preparing {name}").format(name=name), writer.count, sum(counts.values()))
         labels = np.concatenate([part.labels for part in parts.values()])
         return writer, labels, {"classes": material.classes, "counts": counts}

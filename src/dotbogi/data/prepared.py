@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dotbogi.data.cache import ImagesWriter, cached, digest
+from dotbogi.data.cache import ImagesWriter, cached, digest, pieces
 from dotbogi.data.dataset import Dataset, Split
 from dotbogi.data.split import ENOUGH, hold_out
 from dotbogi.errors import DataError
@@ -16,7 +16,6 @@ from dotbogi.language import _
 from dotbogi.recipe import Data
 
 COPIED = 1 << 29  # bytes of images that are gathered in memory; more are gathered on disk
-_PIECE = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -118,9 +117,10 @@ def _gathered(prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[Any]:
         return images[rows]
 
     def copy(file: Any) -> tuple[ImagesWriter, NDArray[np.int64], dict[str, Any]]:
-        writer = ImagesWriter(file, images.shape[1:])
-        for start in range(0, len(rows), _PIECE):
-            writer.append(images[rows[start : start + _PIECE]])
+        shape = images.shape[1:]
+        writer = ImagesWriter(file, shape, len(rows))
+        for piece in pieces(len(rows), shape):
+            writer.append(images[rows[piece]])
         return writer, prepared.labels[rows], {"classes": [], "counts": {}}
 
     stamp = digest(prepared.fingerprint, rows.tobytes().hex())

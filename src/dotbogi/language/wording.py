@@ -25,6 +25,16 @@ def rate(images_per_second: float) -> str:
     return _("{rate} images/s").format(rate=f"{images_per_second:,.0f}")
 
 
+def size(number_of_bytes: int) -> str:
+    """Returns an amount of memory in decimal units: ``3.2 MB``, ``41 GB``."""
+    value, unit = float(number_of_bytes), "B"
+    for larger in ("kB", "MB", "GB", "TB", "PB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}" if value < 9.95 and unit != "B" else f"{value:.0f} {unit}"
+
+
 def duration(seconds: float) -> str:
     """Returns a time: ``3.4 s``, ``42 s``, ``12:34``, ``1:02:03``."""
     if seconds < 59.5:

@@ -125,7 +125,7 @@ def _explained(error: Exception, path: _Path, model: str) -> ModelError:
     )
     if "is invalid for input of size" in str(error):
         return ShapeError(message, fix=_("Fix: torch.flatten(x, 1) fits every image size."))
-    return ModelError(message)
+    return ModelError(message, fix=_("Mend forward at that line, or choose images of another size or channels."))
 
 
 def _check_logits(logits: Any, images: int, num_classes: int) -> None:

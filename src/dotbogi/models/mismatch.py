@@ -75,7 +75,8 @@ def _convolution(arrival: Arrival, layer: Any) -> ShapeError | None:
         return ShapeError(
             _("{name} expects {expected} but {shape} came.").format(
                 name=arrival.name, expected=expected, shape=arrival.shape
-            )
+            ),
+            fix=_("Fix: leave the images unflattened before this layer."),
         )
     came = arrival.shape[-spatial - 1]
     if came == layer.in_channels:

@@ -166,11 +166,19 @@ def _run(own: OwnModel, action: Callable[[], Any]) -> Any:
                 ),
                 fix=_("Connect to the internet once, or build it without published weights."),
             ) from None
-        raise ModelError(_("{where}: {error}").format(where=where, error=said(error))) from None
+        raise ModelError(
+            _("{where}: {error}").format(where=where, error=said(error)),
+            fix=_("Mend the file; --debug shows the whole traceback."),
+        ) from error
 
 
 def _factory(own: OwnModel, module: ModuleType) -> Callable[..., Any]:
     factory = getattr(module, own.factory_name, None)
+    if isinstance(factory, nn.Module):  # callable, but with images
+        raise ModelError(
+            _("{name} is a model that has been built already.").format(name=own.name),
+            fix=_("Name the class, or a function that returns a new model."),
+        )
     if callable(factory):
         return factory
     there = [

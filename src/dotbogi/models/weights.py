@@ -79,7 +79,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except OSError as error:
         raise ModelError(
-            _("The weights {path} cannot be read: {error}.").format(path=path, error=error.strerror or error)
+            _("The weights {path} cannot be read: {error}.").format(path=path, error=error.strerror or error),
+            fix=_("Check the path; --weights takes a safetensors file."),
         ) from None
     except SafetensorError as error:
         raise ModelError(

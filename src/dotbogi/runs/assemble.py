@@ -163,6 +163,7 @@ def assemble(recipe: Recipe, entry: ModelEntry, objects: Objects, listener: List
     preprocessing = _preprocessing(recipe, dataset)
     model = _model(recipe, entry, dataset, objects)
     loss_function = _loss(recipe, dataset, objects, device)
+    _tell_untrained(loss_function, listener)
     setting = _setting(recipe, dataset, preprocessing, model, loss_function, device, listener)
     recipe = recipe.with_values(
         {
@@ -244,6 +245,14 @@ def _loss(recipe: Recipe, dataset: Dataset, objects: Objects, device: torch.devi
     if objects.loss is not None:
         return objects.loss.to(device, dtype) if isinstance(objects.loss, nn.Module) else objects.loss
     return build_loss(recipe.training.loss, num_classes=len(dataset.classes), device=device, dtype=dtype)
+
+
+def _tell_untrained(loss_function: LossFunction, listener: Listener) -> None:
+    parameters = list(loss_function.parameters()) if isinstance(loss_function, nn.Module) else []
+    count = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    if count:
+        text = _("The loss has {count} parameters of its own; only the model's are trained.")
+        listener(Notice(text.format(count=count)))
 
 
 def _setting(

@@ -1,15 +1,17 @@
 """The part that a new and a resumed training share: the loop, what is kept of it, and the evaluation at its end."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from dotbogi.data.dataset import Split
-from dotbogi.errors import DotbogiError, TrainingError
+from dotbogi.errors import DotbogiError, NonFiniteLossError, TrainingError
 from dotbogi.language import _
 from dotbogi.models.source_line import said, source_line
 from dotbogi.optim.optimizer import state_floats_per_parameter
+from dotbogi.registry import OPTIMIZERS
 from dotbogi.runs.assemble import Assembly
 from dotbogi.runs.keep import Keeper
 from dotbogi.runs.objects import Objects
@@ -17,7 +19,7 @@ from dotbogi.runs.run import Run
 from dotbogi.store.runs_folder import StoredRun
 from dotbogi.store.weights import weights_sha256
 from dotbogi.training.events import CheckpointDue, Event, Listener, RunFinished, RunStarted, Working
-from dotbogi.training.loop import Training, train_loop
+from dotbogi.training.loop import Training, lr_to_try, train_loop
 from dotbogi.training.metrics import Evaluation, evaluate_model, running_validation
 
 WORST_MISTAKES = 25
@@ -45,11 +47,17 @@ def carry_out(
 
     try:
         listener(RunStarted(stored.id, str(stored.path), started_facts(assembly, stored), assembly.state.step))
-        signal = train_loop(_training(assembly, everybody, stop))
+        training = _training(assembly, everybody, stop)
+        signal = train_loop(training)
         if not signal:
-            _finish(assembly, stored, listener)
+            _finish(assembly, training, stored, listener)
     except KeyboardInterrupt:
         stored.update(status="interrupted")
+        raise
+    except NonFiniteLossError:
+        stored.update(status="failed")
+        if objects.model is not None:  # a person's own module is not left with NaN
+            assembly.state.model.load_state_dict(stored.checkpoints.read_last().weights)
         raise
     except DotbogiError:
         stored.update(status="failed")
@@ -120,6 +128,7 @@ def _training(assembly: Assembly, listener: Listener, stop: Callable[[], str | N
         seed=recipe.training.seed,
         classifies=classifies,
         listener=listener,
+        usual_lr=_usual_lr(recipe.optimizer.name),
         validate=validate if validation else None,
         snapshots=assembly.snapshots,
         checkpoint_every_s=recipe.training.checkpoint_every_s,
@@ -127,7 +136,12 @@ def _training(assembly: Assembly, listener: Listener, stop: Callable[[], str | N
     )
 
 
-def _finish(assembly: Assembly, stored: StoredRun, listener: Listener) -> None:
+def _usual_lr(optimizer: str) -> float:
+    declared = OPTIMIZERS.load(optimizer).hyperparameters
+    return next(float(one.default) for one in declared if one.name == "lr")
+
+
+def _finish(assembly: Assembly, training: Training, stored: StoredRun, listener: Listener) -> None:
     name, split = assembly.dataset.judged_by
     total = len(split.labels)
     evaluation = evaluate_model(
@@ -145,12 +159,18 @@ def _finish(assembly: Assembly, stored: StoredRun, listener: Listener) -> None:
         "worst_mistakes": worst_mistakes(evaluation, split),
         "optimizer_state_per_parameter": state_floats_per_parameter(assembly.state.optimizer),
     }
+    loss = evaluation.metrics["loss"]
     stored.update(
-        status="finished",
+        status="finished" if math.isfinite(loss) else "failed",
         metrics=evaluation.metrics,
         weights_sha256=weights_sha256(assembly.state.weights()),
         facts={**stored.facts, **facts},
     )
+    if not math.isfinite(loss):
+        raise NonFiniteLossError(
+            _("The training went through, but the loss of its evaluation is {loss}.").format(loss=loss),
+            fix=_("Try --lr {lr:g}, or --set training.clip_norm=1.").format(lr=lr_to_try(training)),
+        )
 
 
 def worst_mistakes(evaluation: Evaluation, split: Split) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from dotbogi.runs.choose import ANY_MODEL
 from dotbogi.runs.listening import notices_as_warnings
 from dotbogi.runs.objects import Objects
 from dotbogi.runs.opened import OpenedRun
-from dotbogi.runs.reopen import reopened_model, run_loss, run_setting
+from dotbogi.runs.reopen import refuse_changed_data, reopened_model, run_loss, run_setting
 from dotbogi.runs.surroundings import plain_torch
 from dotbogi.training.events import Listener, Working
 from dotbogi.training.metrics import evaluate_model
@@ -32,7 +32,7 @@ def evaluate(
         ``run``, ``images``, ``evaluated_on``, ``metrics``, ``per_class``, ``confusion``.
 
     Raises:
-        DataError: the data have other classes than the run.
+        DataError: the data have other classes than the run, or the run's own have changed.
     """
     with plain_torch():
         return _evaluate(run, data, which, listener)
@@ -72,6 +72,7 @@ def _images(run: OpenedRun, data: Any, listener: Listener) -> tuple[str, Split, 
         )
     if data is None:
         dataset = open_recipe_data(run.recipe, ANY_MODEL, run.objects, listener)
+        refuse_changed_data(run, dataset)
         return *dataset.judged_by, dataset
     recipe = _recipe_for(run, data)
     objects = Objects() if isinstance(data, str) else Objects(data=data)
@@ -100,4 +101,4 @@ def _refuse_other_classes(run: OpenedRun, dataset: Dataset) -> None:
 
 def _shown(classes: tuple[str, ...], most: int = 6) -> str:
     more = ["…"] if len(classes) > most else []
-    return ", ".join([*classes[:most], *more]) or "–"
+    return ", ".join([*(" ".join(name.split()) for name in classes[:most]), *more]) or "–"

@@ -10,6 +10,7 @@ from dotbogi.language import _
 from dotbogi.recipe import Recipe
 from dotbogi.runs.listening import notices_as_warnings
 from dotbogi.runs.objects import NO_OBJECTS, Objects
+from dotbogi.runs.place import runs_dir_words
 from dotbogi.store.runs_folder import StoredRun
 from dotbogi.training.events import Listener, Notice
 
@@ -51,6 +52,11 @@ class OpenedRun:
     def name(self) -> str:
         """The name given to it, or an empty text."""
         return self.stored.name
+
+    @property
+    def argument(self) -> str:
+        """What names the run on the command line: its id, and ``--runs-dir`` where it lies elsewhere."""
+        return self.id + runs_dir_words(self.path.parent)
 
     @property
     def path(self) -> Path:
@@ -98,7 +104,10 @@ class OpenedRun:
         from dotbogi.data.normalise import Preprocessing
 
         if "preprocessing" not in self.facts:
-            raise RunError(_("The run {run} has no preprocessing stored with it.").format(run=self.id))
+            raise RunError(
+                _("The run {run} has no preprocessing stored with it.").format(run=self.id),
+                fix=_("Train its recipe again: dotbogi show {run} --toml prints it.").format(run=self.argument),
+            )
         return Preprocessing.from_dict(self.facts["preprocessing"])
 
     def history(self) -> list[dict[str, Any]]:
@@ -134,7 +143,7 @@ class OpenedRun:
             CheckpointError: none is whole.
         """
         if which not in ("last", "best"):
-            raise RunError(_("There are the weights last and best, not {which}.").format(which=repr(which)))
+            raise RunError(_("There are no weights {which}.").format(which=repr(which)), fix=_("Ask for last or best."))
         folder = self.stored.checkpoints
         checkpoint = folder.read_best() if which == "best" else folder.read_last()
         for text in checkpoint.skipped:

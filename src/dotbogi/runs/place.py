@@ -14,6 +14,13 @@ def runs_folder(given: Path | str | None = None) -> Path:
     return Path(given or os.environ.get("DOTBOGI_RUNS_DIR") or DEFAULT_FOLDER)
 
 
+def runs_dir_words(folder: Path) -> str:
+    """Returns what a command has to say to find that folder of runs: nothing where it would look there anyway."""
+    if folder.absolute() == runs_folder().absolute():
+        return ""
+    return f' --runs-dir "{folder}"' if " " in str(folder) else f" --runs-dir {folder}"
+
+
 def origin() -> str:
     """Returns a word that only this user's cache folder knows.
 

@@ -56,7 +56,10 @@ def predict(run: OpenedRun, paths: list[str], *, top: int = 5, which: str = "las
     files = image_paths(paths)
     preprocessing = run.preprocessing
     if not preprocessing.classes:
-        raise DataError(_("The run {run} predicts numbers, not classes of images.").format(run=run.id))
+        raise DataError(
+            _("The run {run} predicts numbers, not classes of images.").format(run=run.id),
+            fix=_("Call run.model() from Python with your own numbers."),
+        )
     setting, device = run_setting(run), find_device(run.recipe.training.device)
     model = setting.place(reopened_model(run, which), device)
     rules = setting.rules(run.recipe.training, device)

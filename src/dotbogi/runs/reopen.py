@@ -5,7 +5,8 @@ import copy
 import torch
 from torch import nn
 
-from dotbogi.errors import ModelError, RunError
+from dotbogi.data.dataset import Dataset
+from dotbogi.errors import DataError, ModelError, RunError
 from dotbogi.language import _
 from dotbogi.models.build import build_model
 from dotbogi.models.model import OwnModel
@@ -79,6 +80,24 @@ def _built(run: OpenedRun) -> nn.Module:
     ).to(run_setting(run).dtype)
 
 
+def refuse_changed_data(run: OpenedRun, dataset: Dataset) -> None:
+    """Sees that the data are those that the run was trained on.
+
+    Raises:
+        DataError: they are not.
+    """
+    if dataset.fingerprint != run.facts["data_fingerprint"]:
+        objects = "data" in run.facts.get("objects", [])
+        raise DataError(
+            _("The data {data} have changed since the run {run} began.").format(data=dataset.name, run=run.id),
+            fix=_("Give the data that the run began with, or train anew.")
+            if objects
+            else _("Put the old images back, or train anew: dotbogi train --data {data}").format(
+                data=run.recipe.data.source
+            ),
+        )
+
+
 def run_setting(run: OpenedRun) -> Setting:
     """Returns how the run's steps were computed.
 
@@ -89,7 +108,7 @@ def run_setting(run: OpenedRun) -> Setting:
     if training.precision == "auto" or training.memory_format == "auto" or training.threads == "auto":
         raise RunError(
             _("The run {run} stopped before it had begun, so there is no model in it.").format(run=run.id),
-            fix=_("Train it again: dotbogi show {run} prints its recipe.").format(run=run.id),
+            fix=_("Train its recipe again: dotbogi show {run} --toml prints it.").format(run=run.argument),
         )
     return Setting(training.precision, training.memory_format, training.threads)
 

@@ -12,6 +12,7 @@ from dotbogi.language.wording import percent
 from dotbogi.runs.assemble import open_recipe_data
 from dotbogi.runs.choose import ANY_MODEL
 from dotbogi.runs.listening import nobody_listens
+from dotbogi.runs.reopen import refuse_changed_data
 from dotbogi.runs.report_facts import Facts, Mistake
 from dotbogi.runs.run import Run
 
@@ -47,7 +48,12 @@ def mistaken_images(run: Run, facts: Facts) -> list[Mistaken]:
     """
     split = _split(run, facts)
     if any(not _is_there(split, mistake) for mistake in facts.worst_mistakes):
-        raise DataError(_("The stored mistakes are of other images than those of the data."))
+        raise DataError(
+            _("The stored mistakes are of other images than those of the data."),
+            fix=_("Put the old images back, or train anew: dotbogi train --data {data}").format(
+                data=run.recipe.data.source
+            ),
+        )
     return [
         Mistaken(
             split.images[mistake.index].numpy(),
@@ -78,10 +84,7 @@ def _split(run: Run, facts: Facts) -> Split:
         raise DataError(
             _("The data {data} cannot be read: {error}").format(data=run.recipe.data.source, error=error)
         ) from error
-    if dataset.fingerprint != facts.data_fingerprint:
-        raise DataError(
-            _("The data {data} have changed since the run {run} began.").format(data=run.recipe.data.source, run=run.id)
-        )
+    refuse_changed_data(run, dataset)
     return dataset.judged_by[1]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from dotbogi.errors import DataError, ModelError, RunError
+from dotbogi.errors import ModelError, RunError
 from dotbogi.language import _
 from dotbogi.models.build import find_model
 from dotbogi.runs.assemble import Assembly, assemble
@@ -14,7 +14,7 @@ from dotbogi.runs.carry_out import carry_out
 from dotbogi.runs.choose import ANY_MODEL
 from dotbogi.runs.listening import nobody_stops, notices_as_warnings
 from dotbogi.runs.objects import Objects
-from dotbogi.runs.reopen import buildable_recipe
+from dotbogi.runs.reopen import buildable_recipe, refuse_changed_data
 from dotbogi.runs.run import Run, open_run
 from dotbogi.runs.surroundings import torch_set_for
 from dotbogi.training.events import Listener, Notice, RunFinished, RunStarted
@@ -61,7 +61,7 @@ def resume(
         recipe = run.recipe if model is not None else buildable_recipe(run)
         entry = ANY_MODEL if model is not None else find_model(recipe.model.name)
         assembly = assemble(recipe, entry, objects, listener)
-        _refuse_changed_data(run, assembly)
+        refuse_changed_data(run, assembly.dataset)
         _restore(run, assembly, listener)
         run.stored.update(status="running")
         return carry_out(assembly, run.stored, objects, listener, stop)
@@ -86,18 +86,6 @@ def _refuse_further_objects(run: Run, objects: Objects) -> None:
         raise RunError(
             _("The run {run} did not begin with these objects: {names}.").format(run=run.id, names=", ".join(further)),
             fix=_("Resume it without them, or train anew with them."),
-        )
-
-
-def _refuse_changed_data(run: Run, assembly: Assembly) -> None:
-    if assembly.dataset.fingerprint != run.facts["data_fingerprint"]:
-        raise DataError(
-            _("The data {data} have changed since the run {run} began.").format(
-                data=run.recipe.data.source, run=run.id
-            ),
-            fix=_("Put the old images back, or train anew: dotbogi train --data {data}").format(
-                data=run.recipe.data.source
-            ),
         )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from dotbogi.errors import RunError
+from dotbogi.language import _
 from dotbogi.runs.listening import notices_as_warnings, tell_notices
 from dotbogi.runs.opened import OpenedRun
 from dotbogi.runs.place import runs_folder
@@ -80,6 +82,11 @@ def open_run(
     Raises:
         RunError: there is none, or the beginning is not unique.
     """
+    if not isinstance(cast(object, word), str):
+        raise RunError(
+            _("A run is asked for by text, not by {type}.").format(type=type(word).__name__),
+            fix=_("Give an id, the beginning of one, a name, or 'last'."),
+        )
     with _told(runs_dir, listener) as folder:
         return Run(folder.find(word), model_file=model_file, listener=listener)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from dotbogi.errors import ModelError, RecipeError
@@ -84,6 +85,16 @@ def _asked(recipe: Any, model: Any, data: Any, loss: Any) -> tuple[Recipe, Objec
         raise ModelError(
             _("The model is {type}, not a torch.nn.Module.").format(type=type(model).__name__),
             fix=_("Give an instance, such as Net(), or a name in the recipe: Recipe(model=…)."),
+        )
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ModelError(
+            _("The model is a scripted module, which cannot be trained here."),
+            fix=_("Give the module that it was made from."),
+        )
+    if model is not None and any(parameter.is_meta for parameter in model.parameters()):
+        raise ModelError(
+            _("The model has parameters on the device meta, which have no values."),
+            fix=_("Give them values first: model.to_empty(device='cpu'), then initialise them."),
         )
     if isinstance(data, (str, Path)):
         requested, data = requested.with_values({"data.source": str(data)}), None

@@ -99,6 +99,11 @@ def storage_errors(path: Path) -> Generator[None]:
     """
     try:
         yield
+    except IsADirectoryError as error:
+        raise RunError(
+            _("{path} is a folder; a file is expected there.").format(path=path),
+            fix=_("Move it away, or choose another folder with --runs-dir."),
+        ) from error
     except OSError as error:
         raise _storage_error(
             path, error.errno in FULL, error.errno in DENIED, error.strerror or type(error).__name__
@@ -125,7 +130,7 @@ def _storage_error(path: Path, full: bool, denied: bool, reason: str) -> RunErro
     if full:
         return RunError(
             _("The disk is full: {path} could not be written.").format(path=path),
-            fix=_("What was saved before is whole. Make room, then go on with: dotbogi resume last"),
+            fix=_("What was saved before is whole. Make room, then resume the run; dotbogi runs lists them."),
         )
     if denied:
         return RunError(

@@ -204,7 +204,7 @@ class CheckpointFolder:
                 skipped.append(error.message)
         raise CheckpointError(
             "\n".join([_("There is no whole checkpoint in {path}.").format(path=self._folder(kind)), *skipped]),
-            fix=_("Train the recipe again: dotbogi show RUN prints it."),
+            fix=_("Train the recipe again: dotbogi show RUN --toml prints it."),
         )
 
 

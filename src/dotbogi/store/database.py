@@ -107,6 +107,8 @@ class Database:
         if self._open is not None and _identity(self.path) != self._identity:
             self.close()  # another process has moved it aside and rebuilt it
         if self._open is None:
+            if self.path.is_dir():
+                raise IsADirectoryError  # SQLite would only say that it cannot open it
             with self._alone():
                 self._open = self._connect()
                 self._identity = _identity(self.path)

@@ -34,6 +34,7 @@ class Training:
         epochs: of all the steps, the last perhaps incomplete.
         seed: what every random draw depends on.
         classifies: whether labels are classes, and so accuracy is defined.
+        usual_lr: what the optimizer's learning rate is where nobody says one, for advice.
         validate: gives ``{"validation_loss": …, …}`` at an epoch's end, or ``None``.
         snapshots: steps before which everything is kept.
         checkpoint_every_s: seconds between checkpoints inside an epoch.
@@ -50,6 +51,7 @@ class Training:
     seed: int
     classifies: bool
     listener: Listener
+    usual_lr: float = math.inf
     validate: Callable[[], dict[str, float]] | None = None
     snapshots: Collection[int] = ()
     checkpoint_every_s: float = math.inf
@@ -191,18 +193,23 @@ class _Reader:
         for done, loss_tensor in losses:
             loss = float(loss_tensor)
             if not math.isfinite(loss):
-                raise _non_finite(done, loss, self.training.state.optimizer)
+                raise _non_finite(done, loss, self.training)
             self.training.state.sums.add(done.images, loss)
             self.training.listener(replace(done, loss=loss))
 
 
-def _non_finite(done: StepDone, loss: float, optimizer: torch.optim.Optimizer) -> NonFiniteLossError:
+def lr_to_try(training: Training) -> float:
+    """Returns a learning rate to advise where the training's own was too large."""
+    return min(training.state.optimizer.param_groups[0]["initial_lr"] / 10, training.usual_lr)
+
+
+def _non_finite(done: StepDone, loss: float, training: Training) -> NonFiniteLossError:
     return NonFiniteLossError(
         _("The loss became {loss} at step {step} (epoch {epoch}, learning rate {lr:g}): the training stopped.").format(
             loss=loss, step=done.step, epoch=done.epoch + 1, lr=done.lr
         ),
         fix=_("Try --lr {lr:g}, or --set training.clip_norm=1. The checkpoint before it is kept.").format(
-            lr=optimizer.param_groups[0]["initial_lr"] / 10
+            lr=lr_to_try(training)
         ),
     )
 

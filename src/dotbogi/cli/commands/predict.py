@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dotbogi.cli.command import Option, as_command
-from dotbogi.cli.options import RUN, model_option, runs_dir_option
+from dotbogi.cli.options import RUN, OutputFile, model_option, runs_dir_option
 from dotbogi.cli.output import Output
 from dotbogi.errors import BrokenImagesError
 from dotbogi.language import _, mark, plural
@@ -34,9 +34,7 @@ ROWS_SHOWN = 200  # what a person scrolls through
 @click.argument("run")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option("--top", cls=Option, type=click.IntRange(min=1), default=3, help=mark("How many classes to name."))
-@click.option(
-    "--csv", "csv_file", cls=Option, type=click.Path(path_type=Path), metavar="FILE", help=mark("Write a CSV file.")
-)
+@click.option("--csv", "csv_file", cls=Option, type=OutputFile(), metavar="FILE", help=mark("Write a CSV file."))
 @click.option("--skip-broken", cls=Option, is_flag=True, help=mark("Leave out files that are no whole image."))
 @model_option
 @runs_dir_option
