@@ -181,8 +181,6 @@ class Explanation:
     @cached_property
     def result(self) -> float:
         """Computed again in float64 from the terms; of a given number what was recorded."""
-        if self.kind in (GIVEN, UNEXPLAINED):
-            return self.recorded
         return self.evaluate(self.terms.values)
 
     def evaluate(self, values: Sequence[float] | Numbers) -> float:
@@ -200,11 +198,12 @@ class Explanation:
                 _("{count} values came for {terms} terms.").format(count=numbers.size, terms=len(self.terms)),
                 fix=_("Give one value for each term, such as [term.value for term in explanation.terms]."),
             )
+        if self.kind in (GIVEN, UNEXPLAINED):
+            return self.recorded
         if self.arithmetic.result is not None:
             return self.arithmetic.result(numbers)
-        if not len(numbers):
-            return self.recorded
-        return float(np.sum(self.terms.coefficients * numbers))
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities meet in a model that has diverged
+            return float(np.sum(self.terms.coefficients * numbers))
 
     @property
     def difference(self) -> float:
@@ -220,7 +219,8 @@ class Explanation:
         if self.arithmetic.scale is not None:
             return self.arithmetic.scale(values)
         if self.kind == SUM_OF_PRODUCTS:
-            return float(np.sum(np.abs(values * self.terms.coefficients)))
+            with np.errstate(invalid="ignore", over="ignore"):
+                return float(np.sum(np.abs(values * self.terms.coefficients)))
         finite = [abs(number) for number in [*values.tolist(), self.result] if math.isfinite(number)]
         return max(finite, default=0.0)
 
