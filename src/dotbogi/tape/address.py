@@ -1,4 +1,4 @@
-"""Addresses: how a person names one number of a tape, ``[kind ]name[#call][:output][index]``."""
+"""Addresses: how a person names one number of a tape, ``[kind ]name[#call][:output][index][ @step]``."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ EXAMPLES = "conv1[0,3,10,12], logits[0,7], loss, conv1.weight[3,0,1,1], gradient
 
 _PATTERN = re.compile(
     rf"\s*(?:(?P<kind>{'|'.join(KINDS)})\s+)?"
-    r"(?P<name>[^\s\[\]#:]+)"
+    r"(?P<name>[^\s\[\]#:@]+)"
     r"(?:#(?P<call>\d+))?"
     r"(?::(?P<output>\d+))?"
-    r"(?:\s*\[(?P<index>[\d\s,]*)\])?\s*"
+    r"(?:\s*\[(?P<index>[\d\s,]*)\])?"
+    r"(?:\s*@\s*(?P<step>\d+))?\s*"
 )
 
 
@@ -32,6 +33,7 @@ class Address:
         call: of the module, or ``None`` where none was said.
         output: which of several results.
         index: of the element; ``None`` where none was said.
+        step: of a training that the number is of; ``None`` where none was said.
     """
 
     text: str
@@ -40,6 +42,12 @@ class Address:
     call: int | None = None
     output: int = 0
     index: tuple[int, ...] | None = None
+    step: int | None = None
+
+    @property
+    def within(self) -> str:
+        """The address within its step."""
+        return self.text if self.step is None else self.text.rpartition("@")[0].rstrip()
 
 
 def parse_address(text: str) -> Address:
@@ -47,7 +55,7 @@ def parse_address(text: str) -> Address:
 
     Args:
         text: such as ``conv1#1[0,3,10,12]`` or ``gradient conv1.weight[3,0,1,1]``; ``conv1.weight.grad[…]`` means
-            the latter too.
+            the latter too. ``… @135`` is the same number at another step of the training.
 
     Raises:
         AddressError: it is none; the message shows where it goes wrong.
@@ -58,8 +66,8 @@ def parse_address(text: str) -> Address:
     kind, name = match["kind"] or "", match["name"]
     if not kind and name.endswith(".grad"):
         kind, name = "gradient", name.removesuffix(".grad")
-    call = int(match["call"]) if match["call"] is not None else None
-    return Address(text, kind, name, call, int(match["output"] or 0), _index(match["index"]))
+    call, step = (int(match[part]) if match[part] is not None else None for part in ("call", "step"))
+    return Address(text, kind, name, call, int(match["output"] or 0), _index(match["index"]), step)
 
 
 def _is_well_formed(index: str | None) -> bool:

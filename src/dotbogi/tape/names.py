@@ -27,6 +27,9 @@ class Names:
         given: values that have a name without a module, by address without index: ``input``, ``loss``,
             ``conv1.weight``, ``gradient conv1.weight``, ``state conv1.weight.exp_avg``, ``update conv1.weight``.
         numbers: names of what is a plain number, such as an optimizer's step counter.
+        before: by the same addresses, the optimizer's state as it was before the step.
+        earlier: of a step of a training, what the step before left, by addresses such as
+            ``update conv1.weight @135`` (see :mod:`dotbogi.tape.past`).
     """
 
     calls: list[ModuleCall] = field(default_factory=list[ModuleCall])
@@ -36,6 +39,8 @@ class Names:
     numbers: dict[str, float] = field(default_factory=dict[str, float])
     parameters: list[str] = field(default_factory=list[str])
     buffers: list[str] = field(default_factory=list[str])
+    before: dict[str, Value] = field(default_factory=dict[str, Value])
+    earlier: dict[str, Value] = field(default_factory=dict[str, Value])
 
     def named_values(self) -> Iterator[tuple[str, Value]]:
         """Yields addresses without index and their values; of several names of a value the best one first."""
@@ -44,6 +49,7 @@ class Names:
         yield from ((name, value) for name, value in self.given.items() if name in self._tensors)
         yield from self._module_values()
         yield from self.given.items()
+        yield from self.earlier.items()
 
     @property
     def _tensors(self) -> set[str]:
@@ -75,6 +81,11 @@ class Names:
         Raises:
             AddressError: nothing has that name; with the nearest ones.
         """
+        if address.step is not None:
+            raise AddressError(
+                _("{address} is a number of another step than this tape's.").format(address=address.text),
+                fix=_("Ask the tape of that step: tape.at({step}).").format(step=address.step),
+            )
         if address.kind in ("op", "value"):
             return self._numbered(address, operations)
         name = f"{address.name}:{address.output}" if address.output else address.name

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dotbogi import recipe as recipes
 from dotbogi.errors import DotbogiError
 from dotbogi.optim.optimizer import SINGLE_TENSOR, build_optimizer
-from dotbogi.stages import GRADIENT, Stage
+from dotbogi.stages import BATCH, GRADIENT, MODEL, Stage
 from dotbogi.tape.checks import check_model_and_images, explained_failure, out_of_memory
 from dotbogi.tape.modules import ModulePath, tensors_in
 from dotbogi.tape.names import Names
@@ -32,6 +32,7 @@ def record(
     optimizer: torch.optim.Optimizer | str | None = None,
     rules: StepRules = PLAIN,
     modules: Iterable[str] | None = None,
+    prepare: Callable[[Any], Any] | None = None,
     keep: bool = False,
 ) -> Tape:
     """Runs a model once and keeps every operation with its numbers.
@@ -47,6 +48,7 @@ def record(
         rules: accumulation, clipping and precision of the step.
         modules: paths of the modules whose numbers are kept, to save memory; by default those of all. What is not
             kept is computed again when it is asked for.
+        prepare: makes of the images what the model takes; recorded as well, and the images are then ``pixel``.
         keep: leave gradients, optimizer and updated weights as they are after the step.
 
     Raises:
@@ -54,7 +56,8 @@ def record(
         ShapeError: something does not fit a layer; the tape up to there is the error's ``tape``.
     """
     inputs, labels = data if loss is not None else (data, None)
-    check_model_and_images(model, tensors_in(inputs))
+    if prepare is None:
+        check_model_and_images(model, tensors_in(inputs))
     device = tensors_in(inputs)[0].device
     loss_function = _loss_function(loss, device)
     stepper = _optimizer(optimizer, model, device)
@@ -69,6 +72,8 @@ def record(
         stack.enter_context(plain_arithmetic(stepper))
         try:
             with path.watching(recorder.value_of), recorder:
+                if prepare is not None:
+                    inputs = _prepared(prepare, inputs, model, names, recorder)
                 outcome = _run(model, inputs, labels, loss_function, stepper, rules, recorder, path)
             _names_after(names, outcome, model, stepper, recorder)
         except DotbogiError:
@@ -79,6 +84,16 @@ def record(
             names.calls = path.calls
             raise explained_failure(error, path, Tape(recorder.operations, names, {})) from error
     return Tape(recorder.operations, names, _facts(stepper, loss, rules))
+
+
+def _prepared(prepare: Callable[[Any], Any], images: Any, model: nn.Module, names: Names, recorder: Recorder) -> Any:
+    """Returns the model's input, made of images that get the name ``pixel``."""
+    _numbered(names.given, "pixel", [recorder.value_of(tensor) for tensor in tensors_in(images)])
+    recorder.enter(BATCH)
+    inputs = prepare(images)
+    recorder.enter(MODEL)
+    check_model_and_images(model, tensors_in(inputs))
+    return inputs
 
 
 def _run(
@@ -198,6 +213,10 @@ def _names_before(model: nn.Module, optimizer: torch.optim.Optimizer | None, rec
     for name, buffer in model.named_buffers(remove_duplicate=False):
         names.given[name] = recorder.value_of(buffer)
         names.buffers.append(name)
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        for key, part in optimizer.state.get(parameter, {}).items() if optimizer else ():
+            if isinstance(part, Tensor):
+                names.before[f"state {name}.{key}"] = recorder.value_of(part)
     return names
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dotbogi.stages import GRADIENT, MODEL, UPDATE, Stage
+from dotbogi.stages import BATCH, GRADIENT, MODEL, UPDATE, Stage
 from dotbogi.tape.modules import ModulePath
 from dotbogi.tape.operation import Operation, SourceLine
 from dotbogi.tape.value import Key, Memory, Value, key_of
@@ -166,9 +166,9 @@ class Recorder(TorchDispatchMode):
         return value
 
     def _is_kept(self, operation: Operation) -> bool:
-        return self._keeps is None or any(
-            operation.module == name or operation.module.startswith(f"{name}.") for name in self._keeps
-        )
+        if self._keeps is None or operation.stage is BATCH:
+            return True
+        return any(operation.module == name or operation.module.startswith(f"{name}.") for name in self._keeps)
 
 
 _EMPTY = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})

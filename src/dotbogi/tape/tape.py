@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dotbogi.errors import AddressError
 from dotbogi.language import _
 from dotbogi.tape.address import parse_address, shown_index
-from dotbogi.tape.arithmetic import Arithmetic, given, unexplained
+from dotbogi.tape.arithmetic import Arithmetic, copy_of, given, unexplained
 from dotbogi.tape.explanation import Explanation
 from dotbogi.tape.names import Names
 from dotbogi.tape.operation import Operation
@@ -29,6 +29,11 @@ class Tape:
 
     Attributes:
         replay_difference: of a replayed run, how far the next weights are from the stored ones, else ``None``.
+        origins: by id, where the elements of a value from outside come from, for those that have more to tell.
+        step: of a training, from 0, or ``None`` (see :mod:`dotbogi.tape.past`).
+        tape_of: returns the tape of another step of the training, or ``None``.
+        left_by_step_before: by id, the same number as the step before left it.
+        tells_step: whether addresses name the step, since the tape was reached from that of another one.
     """
 
     def __init__(self, operations: Sequence[Operation], names: Names, facts: Mapping[str, Any]) -> None:
@@ -36,6 +41,11 @@ class Tape:
         self.names = names
         self.facts = facts
         self.replay_difference: float | None = None
+        self.origins: dict[int, Callable[[tuple[int, ...]], str]] = {}
+        self.step: int | None = None
+        self.tape_of: Callable[[int], Tape] | None = None
+        self.left_by_step_before: dict[int, Value] = {}
+        self.tells_step = False
 
     def explain(self, address: str | Value, index: tuple[int, ...] | None = None) -> Explanation:
         """Explains a number.
@@ -52,6 +62,10 @@ class Tape:
                 self.address(address, index or ()), address, self._checked(address, index, str(address))
             )
         parsed = parse_address(address)
+        if parsed.step is not None:
+            explanation = self.at(parsed.step).explain(parsed.within)
+            explanation.address = address
+            return explanation
         found = self.names.find(parsed, list(self.operations))
         if isinstance(found, float):
             raise AddressError(
@@ -68,6 +82,24 @@ class Tape:
     def value(self, address: str) -> float:
         """Returns the recorded number at an address."""
         return self.explain(address).recorded
+
+    def at(self, step: int) -> Tape:
+        """Returns the tape of another step of the training, recorded when it is asked for.
+
+        Args:
+            step: number of the update, from 0.
+
+        Raises:
+            AddressError: this tape is none of a training.
+        """
+        if step == self.step:
+            return self
+        if self.tape_of is None:
+            raise AddressError(
+                _("This tape is not one of a training's steps, so there is no step {step}.").format(step=step),
+                fix=_("Leave @{step} out, or replay a run.").format(step=step),
+            )
+        return self.tape_of(step)
 
     def what_if(self, changes: Mapping[str, float]) -> Tape:
         """Returns a tape on which some numbers are others, and what follows from them is computed again.
@@ -102,7 +134,10 @@ class Tape:
         name = name or f"value {value.id}"
         if name.startswith("pixel") and len(index) == 4:
             index = (index[0], index[2], index[3], index[1])
-        return name + shown_index(index)
+        name, at, step = name.partition(" @")
+        if self.tells_step and not at:
+            at, step = " @", str(self.step)
+        return name + shown_index(index) + at + step
 
     def source(self, value: Value, index: tuple[int, ...]) -> tuple[Value, tuple[int, ...]]:
         """Returns the best known value that holds the same element: a view leads to what it is a view of.
@@ -128,6 +163,10 @@ class Tape:
         place = owner.index_at(offset)
         assert place is not None
         return owner, place
+
+    @cached_property
+    def _earlier(self) -> set[int]:
+        return {value.id for value in self.names.earlier.values()}
 
     @cached_property
     def _name_of(self) -> dict[int, str]:
@@ -169,6 +208,8 @@ class Tape:
         return tuple(index)
 
     def _explained(self, address: str, value: Value, index: tuple[int, ...]) -> Explanation:
+        if value.id in self._earlier:
+            return self.explain(self.address(value, index))
         operation, arithmetic, value, index = self._arithmetic(value, index)
         return Explanation(self, address, value, index, arithmetic, operation)
 
@@ -182,13 +223,21 @@ class Tape:
         if value.operation is None:
             owner, place = self.source(value, index)
             if owner is value or owner.operation is None:
-                return None, given(self._origin(owner)), value, index
+                return None, self._from_outside(owner, place), value, index
             value, index = owner, place
         operation = value.operation
         assert operation is not None
         return operation, arithmetic_of(self, operation, value, index), value, index
 
-    def _origin(self, value: Value) -> str:
+    def _from_outside(self, value: Value, index: tuple[int, ...]) -> Arithmetic:
+        earlier = self.left_by_step_before.get(value.id)
+        if earlier is None:
+            return given(self._origin(value, index))
+        return copy_of(earlier, index, note=_("what the step before left"))
+
+    def _origin(self, value: Value, index: tuple[int, ...]) -> str:
+        if value.id in self.origins:
+            return self.origins[value.id](index)
         name = self._name_of.get(value.id, "")
         if name.startswith("pixel"):
             return _("a pixel of the stored images, 0…255")
@@ -198,6 +247,8 @@ class Tape:
             return _("a parameter, as it was before the step")
         if name in self.names.buffers:
             return _("a buffer, as it was before the step")
+        if value.id in {before.id for before in self.names.before.values()}:
+            return _("the optimizer's state, as it was before the step")
         if name.startswith(("state", "update", "gradient")):
             return _("was there before the step, and was not changed by it")
-        return self.facts.get("origins", {}).get(value.id) or _("a constant from outside the recording")
+        return _("a constant from outside the recording")
