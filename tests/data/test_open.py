@@ -176,7 +176,7 @@ def test_a_folder_with_a_plain_name_that_is_gone_is_said_with_its_path():
 def test_images_that_the_disk_has_no_room_for_are_refused_before_the_work(write_folder: WriteFolder, cache: Path):
     root = write_folder(a=3, b=3)
     for source in (str(root), "sample"):
-        with pytest.raises(DataError, match=r"images of [13]×999999×999999 take \d+ [TP]B; .* free\.") as caught:
+        with pytest.raises(DataError, match=r"images of [13]×999999×999999 take [\d.]+ [TP]B; .* free\.") as caught:
             open_dataset(Data(source=source, image_size=999_999))
         assert "--image-size 128" in caught.value.fix
     assert not list(cache.rglob("*.partial"))
