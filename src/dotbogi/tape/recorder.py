@@ -98,7 +98,7 @@ class Recorder(TorchDispatchMode):
         operation.arguments = tuple(self._seen(argument, inputs, is_kept) for argument in args)
         operation.keywords = {name: self._seen(argument, inputs, is_kept) for name, argument in kwargs.items()}
         operation.inputs = tuple(inputs)
-        written = [tensor for tensor in _written(func, args, kwargs) if _is_plain(tensor)]
+        written = [tensor for tensor in written_arguments(func, args, kwargs) if _is_plain(tensor)]
         for memory in {id(memory): memory for memory in map(self._memory_of, written)}.values():
             memory.before_overwriting()
         result = func(*args, **kwargs)
@@ -162,16 +162,23 @@ class Recorder(TorchDispatchMode):
         if is_new or is_written:
             memory.writes.append(value)
             memory.keep(storage if is_kept and operation.packet not in _EMPTY else None)
-        memory.outside = memory.outside and not is_new
+        if is_new:
+            memory.begins_inside()
         return value
 
     def _is_kept(self, operation: Operation) -> bool:
-        if self._keeps is None or operation.stage is BATCH:
+        if self._keeps is None or operation.stage is BATCH or draws_at_random(operation.overload):
             return True
         return any(operation.module == name or operation.module.startswith(f"{name}.") for name in self._keeps)
 
 
 _EMPTY = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
+
+
+def draws_at_random(overload: Any) -> bool:
+    """Whether an operation may draw random numbers: what it drew cannot be computed again."""
+    # random_ lacks the tag in torch 2.15.
+    return torch.Tag.nondeterministic_seeded in overload.tags or overload.overloadpacket.__name__ == "random_"
 
 
 @cache
@@ -187,8 +194,8 @@ def _is_plain(tensor: Tensor) -> bool:
     return tensor.layout is torch.strided and not tensor.is_quantized
 
 
-def _written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
-    """Yields the tensors that an operation writes into."""
+def written_arguments(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Any]:
+    """Yields the arguments that an operation writes into, whatever stands for tensors there."""
     positions, names = _written_positions(func)
     for position, name in zip(positions, names, strict=True):
         argument = args[position] if position < len(args) else kwargs.get(name)

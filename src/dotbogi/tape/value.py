@@ -7,6 +7,7 @@ itself; a version is copied only when it is about to be overwritten.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -34,12 +35,16 @@ class Memory:
         values: every value of any version, by version, offset, shape, strides and type.
         writes: the values that operations wrote, in their order; empty for what came from outside.
         outside: whether it was there before the recording.
+        recompute: returns the content at a version that was not kept, or ``None`` (see :mod:`dotbogi.tape.execution`).
     """
 
-    __slots__ = ("_anchor", "_live", "_past", "number", "outside", "values", "version", "writes")
+    __slots__ = (
+        *("_anchor", "_found", "_live", "_past", "number", "outside", "recompute", "values", "version", "writes"),
+    )
 
     def __init__(self, storage: UntypedStorage, number: int) -> None:
         self._live: UntypedStorage | None = storage
+        self._found: UntypedStorage | None = storage
         self._past: dict[int, UntypedStorage] = {}
         # Holds the address, not the content: no other storage can be taken for this one.
         self._anchor = StorageWeakRef(storage)
@@ -48,6 +53,12 @@ class Memory:
         self.values: dict[Key, Value] = {}
         self.writes: list[Value] = []
         self.outside = True
+        self.recompute: Callable[[Memory, int], UntypedStorage] | None = None
+
+    def begins_inside(self) -> None:
+        """Says that the recording made it, so that nothing is to be put back."""
+        self.outside = False
+        self._found = None
 
     def keep(self, storage: UntypedStorage | None) -> None:
         """Keeps the live version from now on, or does not keep it where ``None``."""
@@ -65,15 +76,26 @@ class Memory:
 
     def let_go(self) -> None:
         """Takes a copy of the live version, so that nothing outside can change it any more."""
+        self._found = None
         if self._live is not None:
             self._live = self._live.clone()
 
+    def with_contents(self, contents: Mapping[int, UntypedStorage]) -> Memory:
+        """Returns a memory of the same versions that shares the content of those that are not given."""
+        twin: Memory = object.__new__(Memory)
+        twin._anchor, twin._found, twin.recompute = self._anchor, None, None
+        twin.number, twin.outside, twin.version = self.number, self.outside, self.version
+        twin._past = {**self._past, **contents}
+        twin._live = twin._past.pop(self.version, self._live)
+        twin.values, twin.writes = {}, []
+        return twin
+
     def put_back(self) -> None:
         """Writes the first version back into the live storage, and keeps a copy of what was there."""
-        live, first = self._live, self._past.get(0)
-        if live is not None and first is not None:
+        found, first = self._found, self._past.get(0)
+        if found is not None and first is not None:
             self.let_go()
-            live.copy_(first)
+            found.copy_(first)
 
     def owner(self, version: int, offset: int) -> Value | None:
         """Returns the value whose writing put the element there that lies at an offset at a version."""
@@ -125,6 +147,8 @@ class Value:
             assert self.whole is not None
             return self.whole
         content = self.memory.content(self.version)
+        if content is None and self.memory.recompute is not None:
+            content = self.memory.recompute(self.memory, self.version)
         if content is None:
             raise TapeError(
                 _("The value of {operation} was not kept.").format(operation=self.operation or self),
