@@ -9,10 +9,8 @@ import numpy as np
 
 from dotbogi.tape.arithmetic import Arithmetic, Elements, Group, Indices, product_group, sum_of_products
 from dotbogi.tape.explain import Question, explains
-from dotbogi.tape.value import Value
-
-FORMULA = "y[b,o,i,j] = Σ x[b,c,i·s+u·d−p,j·s+v·d−p] · w[o,c,u,v] + bias[o]"
-LATEX = r"y_{b,o,i,j} = \sum_{c,u,v} x_{b,\,c,\,is+ud-p,\,js+vd-p}\; w_{o,c,u,v} + \mathrm{bias}_o"
+from dotbogi.tape.explain.convolution_formulas import convolution_formula, convolution_latex
+from dotbogi.tape.explain.indices import columns, combinations
 
 
 @dataclass(frozen=True)
@@ -20,7 +18,7 @@ class Geometry:
     """How a kernel moves over its input, one number per spatial axis.
 
     Args:
-        stride, padding, dilation: in pixels.
+        stride, padding, dilation: in pixels; of a padding that is not the same on both sides, what lies before.
         groups: of channels that do not mix.
         transposed: whether it is the transposed convolution.
     """
@@ -34,85 +32,132 @@ class Geometry:
     @classmethod
     def of(cls, question: Question) -> Geometry:
         """Reads it from a convolution's arguments, of which each may be one number for all axes."""
-        axes = len(question.argument("weight").shape) - 2
+        kernel = question.argument("weight").shape[2:]
+        dilation = _per_axis(_argument(question, "dilation", 1), len(kernel))
         return cls(
-            *(_per_axis(question.argument(name), axes) for name in ("stride", "padding", "dilation")),
-            groups=question.argument("groups"),
-            transposed=question.argument("transposed"),
+            stride=_per_axis(question.argument("stride"), len(kernel)),
+            padding=_padding(question.argument("padding"), kernel, dilation),
+            dilation=dilation,
+            groups=_argument(question, "groups", 1),
+            transposed=_argument(question, "transposed", "transpose" in question.operation.packet),
         )
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """What an explanation names: groups only where there are several."""
+        several = {"groups": self.groups} if self.groups > 1 else {}
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, **several}
+
+
+def _argument(question: Question, name: str, default: Any) -> Any:
+    """Returns an argument that not every form of convolution has."""
+    names = {parameter.name for parameter in question.operation.overload._schema.arguments}
+    return question.argument(name) if name in names else default
 
 
 def _per_axis(numbers: Any, axes: int) -> tuple[int, ...]:
-    return tuple(numbers) if len(numbers) == axes else tuple(numbers) * axes
+    listed = tuple(numbers) if isinstance(numbers, (list, tuple)) else (numbers,)
+    return listed if len(listed) == axes else listed * axes
 
 
-@explains("convolution")
+def _padding(padding: Any, kernel: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the pixels of padding before the first one; 'same' puts an odd pixel behind (torch.nn.Conv2d)."""
+    if isinstance(padding, str):
+        return tuple(d * (k - 1) // 2 if padding == "same" else 0 for k, d in zip(kernel, dilation, strict=True))
+    return _per_axis(padding, len(kernel))
+
+
+@explains(
+    *("convolution", "_convolution", "convolution_overrideable", "conv1d", "conv2d", "conv3d"),
+    *("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "slow_conv_transpose2d", "slow_conv_transpose3d"),
+    *("thnn_conv2d", "_slow_conv2d_forward", "slow_conv3d", "slow_conv3d_forward"),
+    *("slow_conv_dilated2d", "slow_conv_dilated3d"),
+    *("cudnn_convolution", "cudnn_convolution_transpose", "mkldnn_convolution", "miopen_convolution"),
+    *("_mps_convolution", "_mps_convolution_transpose"),
+)
 def convolution(question: Question) -> Arithmetic:
     """Σ over the input channels of the group and the kernel's pixels (Dumoulin & Visin 2016, arXiv:1603.07285)."""
-    x, w, bias = (question.argument(name) for name in ("input", "weight", "bias"))
+    x = question.operation.inputs[0]
+    w = question.argument("weight")
+    bias = _argument(question, "bias", None)
     geometry = Geometry.of(question)
     taps = transposed_taps if geometry.transposed else forward_taps
-    x_index, w_index = taps(question.index, x, w, geometry)
-    groups = [product_group("x", Elements(x, x_index), "w", Elements(w, w_index))]
+    # A single image without its batch axis arrives so where gradients are off for good (inference mode).
+    is_batched = len(x.shape) == len(w.shape)
+    index = question.index if is_batched else (0, *question.index)
+    x_index, w_index = taps(index, x.shape if is_batched else (1, *x.shape), w.shape, geometry)
+    x_terms = Elements(x, x_index if is_batched else x_index[:, 1:])
+    groups = [product_group("x", x_terms, "w", Elements(w, w_index))]
     if bias is not None:
-        groups.append(Group("bias", Elements.one(bias, (question.index[1],)), 1.0))
-    constants = {"stride": geometry.stride, "padding": geometry.padding, "dilation": geometry.dilation}
-    return sum_of_products(FORMULA, *groups, latex=LATEX, **constants)
+        groups.append(Group("bias", Elements.one(bias, (index[1],)), 1.0))
+    axes, has_bias = len(w.shape) - 2, bias is not None
+    return sum_of_products(
+        convolution_formula(axes, has_bias, geometry.transposed, is_batched),
+        *groups,
+        latex=convolution_latex(axes, has_bias, geometry.transposed, is_batched),
+        **geometry.constants,
+    )
 
 
-def forward_taps(index: tuple[int, ...], x: Value, w: Value, geometry: Geometry) -> tuple[Indices, Indices]:
+Shape = tuple[int, ...]
+
+
+def forward_taps(index: Shape, x: Shape, w: Shape, geometry: Geometry) -> tuple[Indices, Indices]:
     """Returns which elements of the input meet which of the kernel for one output.
 
     Args:
         index: (sample, output channel, *place).
-        x: (B, C, *size).
-        w: (O, C / groups, *kernel).
+        x: the input's shape (B, C, *size).
+        w: the kernel's shape (O, C / groups, *kernel).
         geometry: of the convolution.
 
     Returns:
         Indices of x and w, (K, number of axes) each; what would lie in the padding is left out.
     """
     sample, output_channel, *place = index
-    per_group = w.shape[1]
-    first = output_channel // (w.shape[0] // geometry.groups) * per_group
-    c, *kernel = _grid((per_group, *w.shape[2:]))
-    pixels = [
-        at * s - p + u * d
-        for at, s, p, u, d in zip(place, geometry.stride, geometry.padding, kernel, geometry.dilation, strict=True)
+    first = output_channel // (w[0] // geometry.groups) * w[1]
+    taps = [
+        _inside(np.arange(k) * d + at * s - p, size)
+        for at, s, p, k, d, size in zip(
+            place, geometry.stride, geometry.padding, w[2:], geometry.dilation, x[2:], strict=True
+        )
     ]
-    inside = _inside(pixels, x.shape[2:])
-    x_index = _indices(sample, first + c, *pixels)[inside]
-    return x_index, _indices(output_channel, c, *kernel)[inside]
+    c, *meeting = combinations(np.arange(w[1]), *(np.arange(len(kernel)) for _pixels, kernel in taps))
+    pixels, kernel = _coordinates(taps, meeting)
+    return columns(sample, first + c, *pixels), columns(output_channel, c, *kernel)
 
 
-def transposed_taps(index: tuple[int, ...], x: Value, w: Value, geometry: Geometry) -> tuple[Indices, Indices]:
+def transposed_taps(index: Shape, x: Shape, w: Shape, geometry: Geometry) -> tuple[Indices, Indices]:
     """As :func:`forward_taps` for the transposed convolution, whose kernel is (C, O / groups, *kernel)."""
     sample, output_channel, *place = index
-    group, within = divmod(output_channel, w.shape[1])
-    per_group = x.shape[1] // geometry.groups
-    c, *kernel = _grid((per_group, *w.shape[2:]))
-    reached = [at + p - u * d for at, p, u, d in zip(place, geometry.padding, kernel, geometry.dilation, strict=True)]
-    pixels = [numerator // s for numerator, s in zip(reached, geometry.stride, strict=True)]
-    inside = _inside(pixels, x.shape[2:])
-    for numerator, s in zip(reached, geometry.stride, strict=True):
-        inside &= numerator % s == 0
-    channel = group * per_group + c
-    return _indices(sample, channel, *pixels)[inside], _indices(channel, within, *kernel)[inside]
+    group, within = divmod(output_channel, w[1])
+    first = group * (x[1] // geometry.groups)
+    taps = [
+        _reached(at + p - np.arange(k) * d, s, size)
+        for at, s, p, k, d, size in zip(
+            place, geometry.stride, geometry.padding, w[2:], geometry.dilation, x[2:], strict=True
+        )
+    ]
+    channels = np.arange(x[1] // geometry.groups)
+    c, *meeting = combinations(channels, *(np.arange(len(kernel)) for _pixels, kernel in taps))
+    pixels, kernel = _coordinates(taps, meeting)
+    return columns(sample, first + c, *pixels), columns(first + c, within, *kernel)
 
 
-def _grid(shape: tuple[int, ...]) -> list[Indices]:
-    """Returns the coordinates of every element of a shape, each (K,), the last axis fastest."""
-    return [axis.reshape(-1) for axis in np.indices(shape, np.int64)]
+Tap = tuple[Indices, Indices]  # along one axis: places in the input, and in the kernel
 
 
-def _inside(pixels: list[Indices], sizes: tuple[int, ...]) -> Any:
-    inside = np.ones(len(pixels[0]) if pixels else 1, bool)
-    for pixel, size in zip(pixels, sizes, strict=True):
-        inside &= (pixel >= 0) & (pixel < size)
-    return inside
+def _inside(pixels: Indices, size: int) -> Tap:
+    kernel = np.flatnonzero((pixels >= 0) & (pixels < size))
+    return pixels[kernel], kernel
 
 
-def _indices(*columns: Indices | int) -> Indices:
-    """Returns coordinates side by side, (K, number of columns); a single number is the same for all."""
-    count = max(len(column) for column in columns if not isinstance(column, int))
-    return np.stack([np.broadcast_to(column, (count,)) for column in columns], 1).astype(np.int64)
+def _reached(numerators: Indices, stride: int, size: int) -> Tap:
+    is_inside = (numerators >= 0) & (numerators < size * stride) & (numerators % stride == 0)
+    kernel = np.flatnonzero(is_inside)
+    return numerators[kernel] // stride, kernel
+
+
+def _coordinates(taps: list[Tap], meeting: list[Indices]) -> tuple[list[Indices], list[Indices]]:
+    pixels = [tap[0][which] for tap, which in zip(taps, meeting, strict=True)]
+    return pixels, [tap[1][which] for tap, which in zip(taps, meeting, strict=True)]
