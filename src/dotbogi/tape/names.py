@@ -23,6 +23,7 @@ class Names:
     Args:
         calls: of the modules, in order.
         modules: all paths, those too that were never called.
+        types: the classes of the modules, by path.
         aliases: another path of a shared module → the one under which its calls are kept.
         given: values that have a name without a module, by address without index: ``input``, ``loss``,
             ``conv1.weight``, ``gradient conv1.weight``, ``state conv1.weight.exp_avg``, ``update conv1.weight``.
@@ -34,6 +35,7 @@ class Names:
 
     calls: list[ModuleCall] = field(default_factory=list[ModuleCall])
     modules: list[str] = field(default_factory=list[str])
+    types: dict[str, str] = field(default_factory=dict[str, str])
     aliases: dict[str, str] = field(default_factory=dict[str, str])
     given: dict[str, Value] = field(default_factory=dict[str, Value])
     numbers: dict[str, float] = field(default_factory=dict[str, float])

@@ -207,6 +207,7 @@ def _names_before(model: nn.Module, optimizer: torch.optim.Optimizer | None, rec
     first_of: dict[int, str] = {}
     for name, module in model.named_modules(remove_duplicate=False):
         names.aliases[name] = first_of.setdefault(id(module), name)
+        names.types[name] = type(module).__name__
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.given[name] = recorder.value_of(parameter)
         names.parameters.append(name)
