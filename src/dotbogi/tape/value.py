@@ -177,24 +177,41 @@ class Value:
         return self.offset + sum(i * step for i, step in zip(index, self.stride, strict=True))
 
     def index_at(self, offset: int) -> tuple[int, ...] | None:
-        """Returns which of its elements lies at an offset of its memory, or ``None``."""
-        rest = offset - self.offset
-        if rest < 0:
+        """Returns which of its elements lies at an offset of its memory, or ``None``; of several one of them."""
+        if 0 in self.shape:
+            return None
+        # From the longest stride to the shortest; an expanded axis (stride 0) is always taken at its beginning.
+        axes = [axis for axis, size in enumerate(self.shape) if size > 1 and self.stride[axis]]
+        axes.sort(key=lambda axis: -self.stride[axis])
+        taken = _steps_to(offset - self.offset, [(self.shape[axis], self.stride[axis]) for axis in axes])
+        if taken is None:
             return None
         index = [0] * len(self.shape)
-        # From the longest stride to the shortest; an expanded axis (stride 0) is always taken at its beginning.
-        for axis in sorted(range(len(self.shape)), key=lambda axis: -self.stride[axis]):
-            if self.stride[axis] == 0 or self.shape[axis] == 1:
-                if self.shape[axis] == 0:
-                    return None
-                continue
-            index[axis], rest = divmod(rest, self.stride[axis])
-            if index[axis] >= self.shape[axis]:
-                return None
-        return tuple(index) if rest == 0 else None
+        for axis, steps in zip(axes, taken, strict=True):
+            index[axis] = steps
+        return tuple(index)
 
     def __repr__(self) -> str:
         return f"<Value {self.id} {tuple(self.shape)} {str(self.dtype).removeprefix('torch.')}>"
+
+
+def _steps_to(distance: int, axes: list[tuple[int, int]]) -> tuple[int, ...] | None:
+    """Returns how many steps along each axis lead to a distance, or ``None``.
+
+    Args:
+        distance: in elements.
+        axes: size and stride of each, the longest stride first; windows that overlap have several ways to an element.
+    """
+    if not axes:
+        return () if distance == 0 else None
+    (size, stride), *others = axes
+    reach = sum((size - 1) * stride for size, stride in others)
+    most = min(size - 1, distance // stride)
+    for steps in range(most, max(0, -((reach - distance) // stride)) - 1, -1):
+        rest = _steps_to(distance - steps * stride, others)
+        if rest is not None:
+            return (steps, *rest)
+    return None
 
 
 def key_of(version: int, tensor: Tensor) -> Key:
