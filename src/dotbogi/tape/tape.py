@@ -153,11 +153,13 @@ class Tape:
         if memory is None or value.id in self._name_of:
             return value, index
         offset = value.offset_of(index)
-        for named in self._named_in.get((memory.number, value.version), ()):
-            place = named.index_at(offset) if named.dtype == value.dtype else None
-            if place is not None:
-                return named, place
         owner = memory.owner(value.version, offset)
+        # What was written before, and never since, is the same at every version in between.
+        for version in range(value.version, (owner.version if owner else 0) - 1, -1):
+            for named in self._named_in.get((memory.number, version), ()):
+                place = named.index_at(offset) if named.dtype == value.dtype else None
+                if place is not None:
+                    return named, place
         if owner is None or owner.dtype != value.dtype:
             return value, index
         place = owner.index_at(offset)
