@@ -16,6 +16,7 @@ from dotbogi.stages import BATCH, GRADIENT, MODEL, Stage
 from dotbogi.tape.checks import check_model_and_images, explained_failure, out_of_memory
 from dotbogi.tape.modules import ModulePath, tensors_in
 from dotbogi.tape.names import Names
+from dotbogi.tape.plain import plain_arithmetic
 from dotbogi.tape.recorder import Recorder
 from dotbogi.tape.tape import Tape
 from dotbogi.tape.untouched import left_untouched
@@ -169,27 +170,6 @@ def _optimizer(
 
 
 @contextmanager
-def plain_arithmetic(optimizer: torch.optim.Optimizer | None) -> Generator[None]:
-    """Lets torch compute operation by operation: no multi-tensor or fused optimizer, no fast path, no TF32."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32, torch.backends.mha.get_fastpath_enabled()
-    groups = (
-        [(group, group.get("foreach"), group.get("fused")) for group in optimizer.param_groups] if optimizer else []
-    )
-    matmul.allow_tf32 = cudnn.allow_tf32 = False
-    torch.backends.mha.set_fastpath_enabled(False)
-    for group, _foreach, _fused in groups:
-        group.update({name: False for name in ("foreach", "fused") if name in group})
-    try:
-        yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before[:2]
-        torch.backends.mha.set_fastpath_enabled(before[2])
-        for group, foreach, fused in groups:
-            group.update({name: value for name, value in (("foreach", foreach), ("fused", fused)) if name in group})
-
-
-@contextmanager
 def _contents_put_back(recorder: Recorder, keep: bool) -> Generator[None]:
     """Leaves every tensor that was there before as it was, and gives the tape copies of its own."""
     try:
@@ -265,4 +245,5 @@ def _facts(optimizer: torch.optim.Optimizer | None, loss: Any, rules: StepRules)
     groups: list[dict[str, Any]] = []
     for group in optimizer.param_groups if optimizer else []:
         groups.append({key: value for key, value in group.items() if key != "params"})
-    return {"optimizer": type(optimizer).__name__ if optimizer else "", "groups": groups, "rules": rules}
+    name = type(optimizer).__name__ if optimizer else ""
+    return {"optimizer": name, "groups": groups, "rules": rules, "threads": torch.get_num_threads()}

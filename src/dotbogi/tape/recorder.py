@@ -161,7 +161,7 @@ class Recorder(TorchDispatchMode):
             memory.values[key] = before  # the same window as before: later readers are told what it was first
         if is_new or is_written:
             memory.writes.append(value)
-            memory.keep(storage if is_kept and operation.packet not in _EMPTY else None)
+            memory.keep(storage if is_kept and operation.packet not in EMPTY else None)
         if is_new:
             memory.begins_inside()
         return value
@@ -172,7 +172,7 @@ class Recorder(TorchDispatchMode):
         return any(operation.module == name or operation.module.startswith(f"{name}.") for name in self._keeps)
 
 
-_EMPTY = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
+EMPTY = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
 
 
 def draws_at_random(overload: Any) -> bool:

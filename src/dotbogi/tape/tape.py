@@ -13,10 +13,12 @@ from dotbogi.tape.arithmetic import Arithmetic, copy_of, given, unexplained
 from dotbogi.tape.explanation import Explanation
 from dotbogi.tape.names import Names
 from dotbogi.tape.operation import Operation
+from dotbogi.tape.recomputed import Recomputation
 from dotbogi.tape.value import Value
 
 if TYPE_CHECKING:
     from dotbogi.tape.analyses.difference import Difference
+    from dotbogi.tape.render.tables import TapeTable
 
 
 class Tape:
@@ -33,6 +35,7 @@ class Tape:
         step: of a training, from 0, or ``None`` (see :mod:`dotbogi.tape.past`).
         tape_of: returns the tape of another step of the training, or ``None``.
         left_by_step_before: by id, the same number as the step before left it.
+        changed: which numbers a what-if gave: by the memory's number and the element's offset in it, at which version.
         tells_step: whether addresses name the step, since the tape was reached from that of another one.
     """
 
@@ -46,6 +49,8 @@ class Tape:
         self.tape_of: Callable[[int], Tape] | None = None
         self.left_by_step_before: dict[int, Value] = {}
         self.tells_step = False
+        self.changed: dict[tuple[int, int], int] = {}
+        Recomputation.serve(operations, facts.get("threads"))
 
     def explain(self, address: str | Value, index: tuple[int, ...] | None = None) -> Explanation:
         """Explains a number.
@@ -66,13 +71,22 @@ class Tape:
             explanation = self.at(parsed.step).explain(parsed.within)
             explanation.address = address
             return explanation
+        return self._explained(address, *self.locate(address))
+
+    def locate(self, address: str) -> tuple[Value, tuple[int, ...]]:
+        """Returns the value that an address of this step means, and the element's place in it.
+
+        Raises:
+            AddressError: no such name, or an index outside its tensor, whose shape is told.
+        """
+        parsed = parse_address(address)
         found = self.names.find(parsed, list(self.operations))
         if isinstance(found, float):
             raise AddressError(
                 _("{address} is a plain number, {number:g}, not a tensor.").format(address=address, number=found),
                 fix=_("Ask for an element of a tensor."),
             )
-        return self._explained(address, found, self._checked(found, parsed.index, address))
+        return found, self._checked(found, parsed.index, address)
 
     def explain_at(self, value_id: int, index: tuple[int, ...]) -> Explanation:
         """Explains an element of the value with an id, as a term names it."""
@@ -118,6 +132,18 @@ class Tape:
         from dotbogi.tape.analyses.difference import difference
 
         return difference(self, other, top)
+
+    def table(self) -> TapeTable:
+        """Returns a table of its operations: shapes, type, stage, source line, parameters, MACs, bytes."""
+        from dotbogi.tape.render.table import table_of
+
+        return table_of(self)
+
+    def summary(self) -> TapeTable:
+        """Returns a table of the model's modules: class, output, parameters, MACs, and their totals."""
+        from dotbogi.tape.render.summary import summary_of
+
+        return summary_of(self)
 
     @cached_property
     def values(self) -> dict[int, Value]:
@@ -210,7 +236,7 @@ class Tape:
         return tuple(index)
 
     def _explained(self, address: str, value: Value, index: tuple[int, ...]) -> Explanation:
-        if value.id in self._earlier:
+        if value.id in self._earlier and not self._is_changed(value, index):
             return self.explain(self.address(value, index))
         operation, arithmetic, value, index = self._arithmetic(value, index)
         return Explanation(self, address, value, index, arithmetic, operation)
@@ -222,6 +248,8 @@ class Tape:
 
         if value.memory is None:
             return None, unexplained(_("a sparse or quantised tensor: its value is shown, not explained")), value, index
+        if self._is_changed(value, index):
+            return None, given(_("changed in the what-if")), value, index
         if value.operation is None:
             owner, place = self.source(value, index)
             if owner is value or owner.operation is None:
@@ -230,6 +258,15 @@ class Tape:
         operation = value.operation
         assert operation is not None
         return operation, arithmetic_of(self, operation, value, index), value, index
+
+    def _is_changed(self, value: Value, index: tuple[int, ...]) -> bool:
+        """Whether a what-if gave an element, and nothing has overwritten it since."""
+        if value.memory is None or not self.changed:
+            return False
+        offset = value.offset_of(index)
+        version = self.changed.get((value.memory.number, offset), value.version + 1)
+        owner = value.memory.owner(value.version, offset)
+        return version <= value.version and (owner is None or owner.version <= version)
 
     def _from_outside(self, value: Value, index: tuple[int, ...]) -> Arithmetic:
         earlier = self.left_by_step_before.get(value.id)

@@ -7,6 +7,7 @@ itself; a version is copied only when it is about to be overwritten.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -164,6 +165,14 @@ class Value:
     def item(self, index: tuple[int, ...]) -> float:
         """Returns one of its numbers, in float64."""
         return float(self.view()[index])
+
+    def moved_to(self, memory: Memory | None) -> Value:
+        """Returns the same window, under the same id, on a memory that was made from its own."""
+        twin = copy.copy(self)
+        twin.memory = memory
+        if memory is not None:
+            memory.values[self.version, self.offset, self.shape, self.stride, self.dtype] = twin
+        return twin
 
     def numel(self) -> int:
         """Returns how many numbers it has."""
