@@ -93,7 +93,7 @@ def plain_notation(numbers: Iterable[float], significant: int = SIGNIFICANT) -> 
 
 
 def column_notation(numbers: Iterable[float]) -> Notation:
-    """Returns how a column of numbers is written: five digits of the largest, three of the smallest if there is room."""
+    """Returns how a column of numbers is written: five digits of the largest, or three of the smallest."""
     listed = [float(number) for number in numbers]
     plain = plain_notation(listed)
     smallest = min((abs(number) for number in listed if number and math.isfinite(number)), default=1.0)
