@@ -17,7 +17,7 @@ from dotbogi.tape.explain.convolution_formulas import (
     input_gradient_formula,
     weight_gradient_formula,
 )
-from dotbogi.tape.explain.indices import columns, combinations
+from dotbogi.tape.explain.indices import columns, combinations, counting
 
 
 @explains("convolution_backward", "convolution_backward_overrideable")
@@ -75,6 +75,6 @@ def weight_taps(index: Shape, near: Shape, far: Shape, w: Shape, geometry: Geome
 
 def _bias_gradient(question: Question) -> Arithmetic:
     delta = question.argument("grad_output")
-    b, *places = combinations(*(np.arange(size) for axis, size in enumerate(delta.shape) if axis != 1))
+    b, *places = counting((delta.shape[0], *delta.shape[2:]))
     terms = Elements(delta, columns(b, question.index[0], *places))
     return sum_of_products(bias_gradient_formula(len(delta.shape) - 2), Group("δ", terms, 1.0))

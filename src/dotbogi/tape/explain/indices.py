@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import ArrayLike
 
 from dotbogi.tape.arithmetic import Indices
 
@@ -36,13 +33,6 @@ def columns(*coordinates: Indices | int, count: int | None = None) -> Indices:
     return stacked
 
 
-def broadcast(index: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
-    """Returns which element of a tensor stands at an index of the larger shape that it is broadcast to."""
-    last = tuple(index)[len(index) - len(shape) :]
-    return tuple(0 if size == 1 else place for place, size in zip(last, shape, strict=True))
-
-
-def axes_of(dims: ArrayLike | None, count: int) -> tuple[int, ...]:
-    """Returns the axes that an argument ``dim`` means: all for ``None`` and for an empty list, counted from 0."""
-    listed = [] if dims is None else np.atleast_1d(np.asarray(dims, np.int64)).tolist()
-    return tuple(axis % max(count, 1) for axis in listed) if listed else tuple(range(count))
+def counting(shape: tuple[int, ...]) -> list[Indices]:
+    """Returns the coordinates of every element of a shape, one (K,) for each axis, the last axis fastest."""
+    return combinations(*(np.arange(size) for size in shape))
