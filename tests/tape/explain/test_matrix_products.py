@@ -64,9 +64,7 @@ def test_products_that_are_added_to_something_are_explained(i, k, j, dtype, one,
     assert_products(lambda c, a, b: torch.addbmm(c, a, b, **scales), c, many_a, many_b, packet="addbmm", kinds=rounded)
     vector = torch.randn(i if added == "all" else 1, dtype=dtype)
     assert_products(lambda c, a, b: torch.addmv(c, a, b, **scales), vector, a, b[:, 0], packet="addmv", kinds=rounded)
-    assert_products(
-        lambda c, a, b: torch.addr(c, a, b, **scales), c, a[:, 0], b[0], packet="addr", kinds=rounded
-    )
+    assert_products(lambda c, a, b: torch.addr(c, a, b, **scales), c, a[:, 0], b[0], packet="addr", kinds=rounded)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -95,7 +93,9 @@ def test_matmul_of_vectors_in_inference_mode_is_explained(a, b):
         assert_products(torch.matmul, torch.randn(a), torch.randn(b), packet="matmul")
 
 
-@pytest.mark.parametrize("a, b", [((2, 3), (3, 4)), ((5, 1, 2, 3), (6, 3, 4)), ((2, 3), (5, 3, 4)), ((5, 2, 3), (3, 4))])
+@pytest.mark.parametrize(
+    "a, b", [((2, 3), (3, 4)), ((5, 1, 2, 3), (6, 3, 4)), ((2, 3), (5, 3, 4)), ((5, 2, 3), (3, 4))]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_matmul_of_stacks_in_inference_mode_is_explained(a, b, dtype):
     with torch.inference_mode():
@@ -142,7 +142,9 @@ def test_integers_are_explained_exactly():
 
 def test_what_beta_0_leaves_out_may_be_nan():
     c = torch.full((2,), torch.nan)
-    found = assert_products(lambda c, a, b: torch.addmm(c, a, b, beta=0), c, torch.ones(2, 3), torch.ones(3, 2), packet="addmm")
+    found = assert_products(
+        lambda c, a, b: torch.addmm(c, a, b, beta=0), c, torch.ones(2, 3), torch.ones(3, 2), packet="addmm"
+    )
     assert all(explanation.result == 3 for explanation in found)
 
 
@@ -160,5 +162,5 @@ def test_a_dropped_term_or_bias_does_not_agree():
         operands = torch.rand(4, dtype=dtype) + 1, torch.rand(2, 9, dtype=dtype), torch.rand(9, 4, dtype=dtype)
         for explanation in assert_products(torch.addmm, *operands, packet="addmm"):
             values = explanation.terms.values
-            for wrong in (values[:-1].tolist() + [0.0], values[::-1], 0 * values):
+            for wrong in ([*values[:-1].tolist(), 0.0], values[::-1], 0 * values):
                 assert abs(explanation.evaluate(wrong) - explanation.recorded) > explanation.tolerance

@@ -81,5 +81,3 @@ def _places(operands: list[str], result: str, tensors: list[Value], index: tuple
         columns(*(place[one] if size > 1 else 0 for one, size in zip(text, tensor.shape, strict=True)), count=count)
         for text, tensor in zip(operands, tensors, strict=True)
     ]
-
-

@@ -69,7 +69,9 @@ def mv(question: Question) -> Arithmetic:
     """A matrix times a vector."""
     a, b = question.argument("self"), question.argument("vec")
     return sum_of_products(
-        "y[i] = Σ a[i,k] · b[k]", products(line_of(a, question.index), line_of(b, ())), latex=r"y_i = \sum_k a_{i,k}\, b_k"
+        "y[i] = Σ a[i,k] · b[k]",
+        products(line_of(a, question.index), line_of(b, ())),
+        latex=r"y_i = \sum_k a_{i,k}\, b_k",
     )
 
 

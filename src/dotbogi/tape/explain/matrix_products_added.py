@@ -120,9 +120,8 @@ def addmv(question: Question) -> Arithmetic:
 
 
 def _is_left_to_onednn(matrix: Value) -> bool:
-    return (
-        matrix.device.type != "cpu"
-        or matrix.dtype == torch.bfloat16
+    return matrix.device.type != "cpu" or (
+        matrix.dtype == torch.bfloat16
         and matrix.numel() > MKLDNN_SMALLEST
         and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     )
