@@ -69,11 +69,11 @@ class Names:
 
     def module_address(self, call: ModuleCall, position: int) -> str:
         """Returns the address of a module's output, without index."""
-        several = sum(one.name == call.name for one in self.calls) > 1 if call.call == 0 else True
+        several = call.call > 0 or sum(one.name == call.name for one in self.calls) > 1
         word = "module " if call.name in WORDS or call.name in self._tensors else ""
         return (
             f"{word}{call.name}"
-            + (f"#{call.call}" if several and call.call else "")
+            + (f"#{call.call}" if several else "")
             + (f":{position}" if position else "")
         )
 

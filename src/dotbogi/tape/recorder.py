@@ -19,6 +19,8 @@ from dotbogi.tape.value import Key, Memory, Value, key_of
 
 TORCH = str(Path(torch.__file__).parent)
 OWN = str(Path(__file__).parents[1])
+ARCHITECTURES = str(Path(OWN, "models", "architectures"))
+BEGINNING = str(Path(__file__).with_name("record.py"))
 # Written without a word of it in the schema: the running statistics, in training.
 HIDDEN_WRITES = {"native_batch_norm": (3, 4), "cudnn_batch_norm": (3, 4), "miopen_batch_norm": (3, 4)}
 IGNORED_NAMESPACES = frozenset({"profiler", "prim"})
@@ -210,13 +212,15 @@ def _is_of_interest(file: str, updates: bool) -> bool:
     """Whether a person would look for an operation in a file: not in torch's own, but for the optimizers."""
     if file.startswith(TORCH):
         return updates and f"{TORCH}/optim/" in file.replace("\\", "/") and not file.endswith("optimizer.py")
-    return not file.startswith((OWN, "<"))
+    return file.startswith(ARCHITECTURES) or not file.startswith((OWN, "<"))
 
 
 def _source_line(stage: Stage) -> SourceLine | None:
     frame = sys._getframe(2)
     while frame is not None:
         file = frame.f_code.co_filename
+        if file == BEGINNING:  # what lies around the recording called none of its operations
+            return None
         if _is_of_interest(file, stage is UPDATE):
             return SourceLine(file, frame.f_lineno)
         frame = frame.f_back
