@@ -162,8 +162,8 @@ def _memories(values: Iterable[Value]) -> set[int]:
 
 def _blank(memory: Memory, value: Value) -> UntypedStorage:
     windows = [value, *memory.values.values()]
-    storage = UntypedStorage(max(_bytes_reached(one) for one in windows), device=value.device)
-    return storage.fill_(0)
+    size = max(_bytes_reached(one) for one in windows)
+    return torch.zeros(size, dtype=torch.uint8, device=value.device).untyped_storage()
 
 
 def _bytes_reached(value: Value) -> int:

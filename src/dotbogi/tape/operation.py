@@ -107,7 +107,7 @@ class Operation:
         return f"<Operation {self.index} {self.name} {self.module}>"
 
 
-def with_tensors(arguments: Any, tensor_of: Callable[[Value], Tensor]) -> Any:
+def with_tensors(arguments: Any, tensor_of: Callable[[Value], Tensor | Value]) -> Any:
     """Returns arguments with a tensor in each value's place; lists and tuples are gone through."""
     if isinstance(arguments, Value):
         return tensor_of(arguments)

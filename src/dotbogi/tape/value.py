@@ -131,7 +131,7 @@ class Value:
         self.version = version
         self.shape = tuple(tensor.shape)
         self.stride = tensor.stride() if memory else ()
-        self.offset = tensor.storage_offset() if memory else 0
+        self.offset = int(tensor.storage_offset()) if memory else 0
         self.whole = None if memory else tensor.detach().clone()
         self.dtype = tensor.dtype
         self.device = tensor.device
@@ -225,7 +225,7 @@ def _steps_to(distance: int, axes: list[tuple[int, int]]) -> tuple[int, ...] | N
 
 def key_of(version: int, tensor: Tensor) -> Key:
     """Returns by what a memory knows a tensor's value."""
-    return version, tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype
+    return version, int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride(), tensor.dtype
 
 
 def window(storage: UntypedStorage, value: Value) -> Tensor:
