@@ -183,7 +183,9 @@ class Tape:
         # What was written before, and never since, is the same at every version in between.
         for version in range(value.version, (owner.version if owner else 0) - 1, -1):
             for named in self._named_in.get((memory.number, version), ()):
-                place = named.index_at(offset) if named.dtype == value.dtype else None
+                # Not what was made of it later, such as a view: that is explained by this one.
+                is_alike = named.id < value.id and named.dtype == value.dtype
+                place = named.index_at(offset) if is_alike else None
                 if place is not None:
                     return named, place
         if owner is None or owner.dtype != value.dtype:
@@ -251,13 +253,26 @@ class Tape:
         if self._is_changed(value, index):
             return None, given(_("changed in the what-if")), value, index
         if value.operation is None:
-            owner, place = self.source(value, index)
-            if owner is value or owner.operation is None:
-                return None, self._from_outside(owner, place), value, index
+            owner = value.memory.owner(value.version, value.offset_of(index))
+            if owner is None:
+                return None, self._from_outside(*self._first(value, index)), value, index
+            if owner.dtype != value.dtype:
+                return None, unexplained(_("the same bytes, read as numbers of another type")), value, index
+            place = owner.index_at(value.offset_of(index))
+            assert place is not None
             value, index = owner, place
         operation = value.operation
         assert operation is not None
         return operation, arithmetic_of(self, operation, value, index), value, index
+
+    def _first(self, value: Value, index: tuple[int, ...]) -> tuple[Value, tuple[int, ...]]:
+        """Returns what an element that nothing was written over was called at first, and its place in that."""
+        if value.memory is not None and value.version > 0:
+            for named in self._named_in.get((value.memory.number, 0), ()):
+                place = named.index_at(value.offset_of(index)) if named.dtype == value.dtype else None
+                if place is not None:
+                    return named, place
+        return self.source(value, index)
 
     def _is_changed(self, value: Value, index: tuple[int, ...]) -> bool:
         """Whether a what-if gave an element, and nothing has overwritten it since."""
