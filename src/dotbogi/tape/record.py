@@ -13,6 +13,7 @@ from dotbogi import recipe as recipes
 from dotbogi.errors import DotbogiError
 from dotbogi.optim.optimizer import SINGLE_TENSOR, build_optimizer
 from dotbogi.stages import BATCH, GRADIENT, MODEL, Stage
+from dotbogi.tape.before_update import Beginnings, watched_update
 from dotbogi.tape.checks import check_model_and_images, explained_failure, out_of_memory
 from dotbogi.tape.modules import ModulePath, tensors_in
 from dotbogi.tape.names import Names
@@ -72,7 +73,8 @@ def record(
         stack.enter_context(_contents_put_back(recorder, keep))
         stack.enter_context(plain_arithmetic(stepper))
         try:
-            with path.watching(recorder.value_of), recorder:
+            watched = watched_update(stepper, model, recorder.value_of)
+            with path.watching(recorder.value_of), recorder, watched as beginnings:
                 if prepare is not None:
                     inputs = _prepared(prepare, inputs, model, names, recorder)
                 outcome = _run(model, inputs, labels, loss_function, stepper, rules, recorder, path)
@@ -84,7 +86,7 @@ def record(
         except Exception as error:
             names.calls = path.calls
             raise explained_failure(error, path, Tape(recorder.operations, names, {})) from error
-    return Tape(recorder.operations, names, _facts(stepper, loss, rules))
+    return Tape(recorder.operations, names, _facts(stepper, beginnings, rules))
 
 
 def _prepared(prepare: Callable[[Any], Any], images: Any, model: nn.Module, names: Names, recorder: Recorder) -> Any:
@@ -241,9 +243,14 @@ def _numbered(given: dict[str, Value], name: str, values: Sequence[Value]) -> No
         given[name + (f":{position}" if position else "")] = value
 
 
-def _facts(optimizer: torch.optim.Optimizer | None, loss: Any, rules: StepRules) -> dict[str, Any]:
-    groups: list[dict[str, Any]] = []
-    for group in optimizer.param_groups if optimizer else []:
-        groups.append({key: value for key, value in group.items() if key != "params"})
-    name = type(optimizer).__name__ if optimizer else ""
-    return {"optimizer": name, "groups": groups, "rules": rules, "threads": torch.get_num_threads()}
+def _facts(optimizer: torch.optim.Optimizer | None, beginnings: Beginnings, rules: StepRules) -> dict[str, Any]:
+    """Returns what is on the tape beside the operations: the optimizer with its options, and the step's rules."""
+    kind = type(optimizer)
+    return {
+        "optimizer": kind.__name__ if optimizer else "",
+        "implementation": f"{kind.__module__}:{kind.__qualname__}" if optimizer else "",
+        "groups": beginnings.plain_groups(),
+        "parameters": beginnings.parameters,
+        "rules": rules,
+        "threads": torch.get_num_threads(),
+    }

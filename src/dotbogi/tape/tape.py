@@ -14,6 +14,7 @@ from dotbogi.tape.explanation import Explanation
 from dotbogi.tape.names import Names
 from dotbogi.tape.operation import Operation
 from dotbogi.tape.recomputed import Recomputation
+from dotbogi.tape.updates import update_arithmetic, updated_values
 from dotbogi.tape.value import Value
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Tape:
             explanation = self.at(parsed.step).explain(parsed.within)
             explanation.address = address
             return explanation
-        return self._explained(address, *self.locate(address))
+        value, place = self.locate(address)
+        return self._explained(address, value, place, of_operation=parsed.kind in ("op", "value"))
 
     def locate(self, address: str) -> tuple[Value, tuple[int, ...]]:
         """Returns the value that an address of this step means, and the element's place in it.
@@ -151,6 +153,11 @@ class Tape:
         named = (value for _name, value in self.names.named_values())
         used = (value for operation in self.operations for value in (*operation.inputs, *operation.outputs))
         return {value.id: value for value in (*named, *used)}
+
+    @cached_property
+    def updated(self) -> dict[int, tuple[str, str]]:
+        """By the ids of what an optimizer wrote: the parameter, and the key of its state or an empty text."""
+        return updated_values(self)
 
     def address(self, value: Value, index: tuple[int, ...]) -> str:
         """Returns an address by which an element of a value can be asked for."""
@@ -237,9 +244,16 @@ class Tape:
             )
         return tuple(index)
 
-    def _explained(self, address: str, value: Value, index: tuple[int, ...]) -> Explanation:
+    def _explained(
+        self, address: str, value: Value, index: tuple[int, ...], *, of_operation: bool = False
+    ) -> Explanation:
+        """Explains an element by the optimizer's formula where it wrote it; or by the operation that did."""
         if value.id in self._earlier and not self._is_changed(value, index):
             return self.explain(self.address(value, index))
+        if not of_operation and not self._is_changed(value, index):
+            update = update_arithmetic(self, value, index)
+            if update is not None:
+                return Explanation(self, address, value, index, update, value.operation)
         operation, arithmetic, value, index = self._arithmetic(value, index)
         return Explanation(self, address, value, index, arithmetic, operation)
 
