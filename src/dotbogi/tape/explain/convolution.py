@@ -10,7 +10,8 @@ import numpy as np
 from dotbogi.tape.arithmetic import Arithmetic, Elements, Group, Indices, product_group, sum_of_products
 from dotbogi.tape.explain import Question, explains
 from dotbogi.tape.explain.convolution_formulas import convolution_formula, convolution_latex
-from dotbogi.tape.explain.indices import columns, combinations
+from dotbogi.tape.explain.indices import columns, combinations, per_axis
+from dotbogi.tape.explain.reducing import argument_of
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,13 @@ class Geometry:
     def of(cls, question: Question) -> Geometry:
         """Reads it from a convolution's arguments, of which each may be one number for all axes."""
         kernel = question.argument("weight").shape[2:]
-        dilation = _per_axis(_argument(question, "dilation", 1), len(kernel))
+        dilation = per_axis(argument_of(question, "dilation", default=1), len(kernel))
         return cls(
-            stride=_per_axis(question.argument("stride"), len(kernel)),
+            stride=per_axis(question.argument("stride"), len(kernel)),
             padding=_padding(question.argument("padding"), kernel, dilation),
             dilation=dilation,
-            groups=_argument(question, "groups", 1),
-            transposed=_argument(question, "transposed", "transpose" in question.operation.packet),
+            groups=argument_of(question, "groups", default=1),
+            transposed=argument_of(question, "transposed", default="transpose" in question.operation.packet),
         )
 
     @property
@@ -49,22 +50,11 @@ class Geometry:
         return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, **several}
 
 
-def _argument(question: Question, name: str, default: Any) -> Any:
-    """Returns an argument that not every form of convolution has."""
-    names = {parameter.name for parameter in question.operation.overload._schema.arguments}
-    return question.argument(name) if name in names else default
-
-
-def _per_axis(numbers: Any, axes: int) -> tuple[int, ...]:
-    listed = tuple(numbers) if isinstance(numbers, (list, tuple)) else (numbers,)
-    return listed if len(listed) == axes else listed * axes
-
-
 def _padding(padding: Any, kernel: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[int, ...]:
     """Returns the pixels of padding before the first one; 'same' puts an odd pixel behind (torch.nn.Conv2d)."""
     if isinstance(padding, str):
         return tuple(d * (k - 1) // 2 if padding == "same" else 0 for k, d in zip(kernel, dilation, strict=True))
-    return _per_axis(padding, len(kernel))
+    return per_axis(padding, len(kernel))
 
 
 @explains(
@@ -79,7 +69,7 @@ def convolution(question: Question) -> Arithmetic:
     """Σ over the input channels of the group and the kernel's pixels (Dumoulin & Visin 2016, arXiv:1603.07285)."""
     x = question.operation.inputs[0]
     w = question.argument("weight")
-    bias = _argument(question, "bias", None)
+    bias = argument_of(question, "bias", default=None)
     geometry = Geometry.of(question)
     taps = transposed_taps if geometry.transposed else forward_taps
     # A single image without its batch axis arrives so where gradients are off for good (inference mode).

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dotbogi.tape.arithmetic import Indices
@@ -36,3 +38,9 @@ def columns(*coordinates: Indices | int, count: int | None = None) -> Indices:
 def counting(shape: tuple[int, ...]) -> list[Indices]:
     """Returns the coordinates of every element of a shape, one (K,) for each axis, the last axis fastest."""
     return combinations(*(np.arange(size) for size in shape))
+
+
+def per_axis(numbers: Any, axes: int) -> tuple[int, ...]:
+    """Returns one number for each axis of an argument that may be a single number for all of them."""
+    listed = tuple(numbers) if isinstance(numbers, (list, tuple)) else (numbers,)
+    return listed if len(listed) == axes else listed * axes

@@ -151,8 +151,8 @@ def _addmv_in_low_precision(question: Question, formula: str, a: Elements, b: El
 
 
 def _lies_by_columns(matrix: Value) -> bool:
-    rows, count = matrix.shape
-    return matrix.stride[0] == 1 and (count == 1 or matrix.stride[1] >= max(1, rows))
+    (rows, count), strides = matrix.shape, list(matrix.stride)
+    return strides[0] == 1 and (count == 1 or strides[1] >= max(1, rows))
 
 
 @explains("addr")
