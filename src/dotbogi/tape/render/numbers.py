@@ -93,13 +93,13 @@ def plain_notation(numbers: Iterable[float], significant: int = SIGNIFICANT) -> 
 
 
 def column_notation(numbers: Iterable[float]) -> Notation:
-    """Returns how a column of numbers is written: five digits of the largest, or three of the smallest."""
+    """Returns how a column of numbers is written: five digits of the largest, four of the smallest."""
     listed = [float(number) for number in numbers]
     plain = plain_notation(listed)
     smallest = min((abs(number) for number in listed if number and math.isfinite(number)), default=1.0)
     if plain.places == 0 or plain.exponent:
         return plain
-    return Notation(min(MOST_PLACES, max(plain.places, 2 - math.floor(math.log10(smallest)))))
+    return Notation(min(MOST_PLACES, max(plain.places, 3 - math.floor(math.log10(smallest)))))
 
 
 def shown(number: float, digits: int = DIGITS) -> str:

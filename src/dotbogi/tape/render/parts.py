@@ -96,7 +96,7 @@ def formula_parts(explanation: Explanation) -> list[Part]:
         return [line(_("given: {note}").format(note=arithmetic.note))]
     if explanation.kind == UNEXPLAINED:
         return [line(Cell(_("no explanation: {note}").format(note=arithmetic.note), "bad"))]
-    parts: list[Part] = [line(Cell(explanation.formula, "formula"), hanging=4)]
+    parts: list[Part] = [line(Cell(one, "formula"), hanging=4) for one in explanation.formula.split("\n")]
     constants = [
         f"{name} {symbol} = {constant_text(value)}"
         if (symbol := SYMBOLS.get(name))
@@ -149,7 +149,12 @@ def _with_numbers(explanation: Explanation) -> list[Part]:
     result = shown(explanation.result, SHORT)
     operands = {shown(value, SHORT) for value in explanation.terms.values[:SHORT].tolist()}
     is_exact = (result in operands and float(result) == explanation.result) or explanation.result == 0
-    return [line("  ", Cell(numbers, "formula"), f" {'=' if is_exact else '≈'} ", Cell(result, "strong"), hanging=4)]
+    *first, last = numbers.split("\n")
+    return [
+        *(line("  ", Cell(one, "formula"), hanging=4) for one in first),
+        line("  ", Cell(last, "formula"), f" {'=' if is_exact else '≈'} ", Cell(result, "strong"), hanging=4),
+        Gap(),
+    ]
 
 
 def _operands(explanation: Explanation, top: int) -> Rows:

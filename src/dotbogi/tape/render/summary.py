@@ -25,7 +25,7 @@ def summary_of(tape: Tape) -> TapeTable:
     headings = [_("module"), _("type"), _("output"), _("parameters"), _("MACs")]
     cells = [
         [
-            "  " * row["module"].count(".") + (row["module"] or _("(the model)")) + _times(row["calls"]),
+            (row["module"] or _("(the model)")) + _times(row["calls"]),
             row["type"],
             ", ".join(map(shape_text, row["shapes"])),
             count_text(row["parameters"]),
@@ -39,7 +39,7 @@ def summary_of(tape: Tape) -> TapeTable:
 def _times(calls: int) -> str:
     if calls == 1:
         return ""
-    return " " + (_("(called {calls} times)").format(calls=calls) if calls else _("(never called)"))
+    return f" ×{calls}" if calls else " " + _("(never called)")
 
 
 def _rows(tape: Tape) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ def sum_parts(explanation: Explanation, top: int) -> list[Part]:
     products = [product_of(term) for term in shown]
     rest = _rest(explanation, len(shown))
     notation = notation_of_sum([*products, *rest], explanation.result)
-    has_factors = any(term.coefficient not in (1.0, None) for term in shown)
+    has_factors = any(map(_has_factor, shown))
     rows = _term_rows(shown, products, notation) if has_factors else _value_rows(shown, products, notation)
     columns = 4 if has_factors else 2
     if rest:
@@ -40,6 +40,10 @@ def sum_parts(explanation: Explanation, top: int) -> list[Part]:
 def product_of(term: Term) -> float:
     """Returns what a term adds to a sum."""
     return term.value if term.product is None else term.product
+
+
+def _has_factor(term: Term) -> bool:
+    return bool(term.coefficient_address) or term.coefficient not in (1.0, None)
 
 
 def _not_zero(explanation: Explanation) -> int:
@@ -61,12 +65,12 @@ def _headings(has_factors: bool) -> list[str]:
 
 def _term_rows(shown: Sequence[Term], products: Sequence[float], notation: Notation) -> list[list[Cell]]:
     values = column_notation(term.value for term in shown)
-    factors = column_notation(term.coefficient or 0.0 for term in shown)
+    factors = column_notation(term.coefficient or 0.0 for term in shown if _has_factor(term))
     return [
         [
             signed(notation(product)),
             signed(values(term.value)),
-            signed(factors(term.coefficient)) if term.coefficient is not None else Cell(""),
+            signed(factors(term.coefficient or 0.0)) if _has_factor(term) else Cell(""),
             Cell(" · ".join(address for address in (term.address, term.coefficient_address) if address)),
         ]
         for term, product in zip(shown, products, strict=True)

@@ -40,7 +40,7 @@ class TapeTable:
 
     def __rich__(self) -> Table:
         """Returns Rich's table."""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
         for position, heading in enumerate(self._headings):
             is_number = position in self._numbers
             table.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")

@@ -16,12 +16,12 @@ MOST_DIGITS = 17  # of float64
 
 
 def verdict_parts(explanation: Explanation) -> list[Part]:
-    """Returns result, recorded number, difference and tolerance, and in words whether they agree."""
+    """Returns recorded number, result, difference and tolerance, and in words whether they agree."""
     notation = _showing_the_difference(explanation)
     dtype = str(explanation.value.dtype).removeprefix("torch.")
     rows = [
-        [Cell(_("result")), Cell(notation(explanation.result)), Cell(_("of the terms, in float64"), "muted")],
         [Cell(_("recorded")), Cell(notation(explanation.recorded)), Cell(dtype, "muted")],
+        [Cell(_("result")), Cell(notation(explanation.result)), Cell(_("of the terms, in float64"), "muted")],
         [Cell(_("difference")), Cell(_difference(explanation, notation)), Cell(_tolerance(explanation), "muted")],
     ]
     return [Rows([], rows, "lrl", frozenset({2})), agreement(explanation), *_replay(explanation)]
