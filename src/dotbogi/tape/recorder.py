@@ -86,6 +86,11 @@ class Recorder(TorchDispatchMode):
         self._count += 1
         return value
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Does without the wrapping that tells a compiler to stay out, which imports it: 3 s."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
