@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from dotbogi.tape.arithmetic import (
     FUNCTION,
-    SUM_OF_PRODUCTS,
     Arithmetic,
     Elements,
     Group,
@@ -113,7 +112,7 @@ def _likelihood(chosen: Chosen, is_mean: bool) -> Arithmetic:
     if is_mean:
         formula += " / Σ w[t]" if has_weights else " / N"
     if not len(chosen.scores):
-        return Arithmetic(SUM_OF_PRODUCTS, formula, result=lambda _none: float("nan") if is_mean else 0.0)
+        return Arithmetic(FUNCTION, formula, result=lambda _none: float("nan") if is_mean else 0.0)
     if chosen.rounds:
         return _rounded_likelihood(chosen, is_mean, formula)
     total = 1.0
@@ -121,7 +120,9 @@ def _likelihood(chosen: Chosen, is_mean: bool) -> Arithmetic:
         total = float(len(chosen.scores) if chosen.weights is None else np.sum(chosen.weights.numbers()))
     group = Group("log p", chosen.scores, -1 / total, chosen.weights, "w" if has_weights else "")
     latex = r"L = -\frac{1}{\sum_b w_{t_b}} \sum_b w_{t_b} \log p_{b,\,t_b}"
-    return sum_of_products(formula, group, latex=latex, **({"Σ w[t]" if has_weights else "N": total} if is_mean else {}))
+    return sum_of_products(
+        formula, group, latex=latex, **({"Σ w[t]" if has_weights else "N": total} if is_mean else {})
+    )
 
 
 def _rounded_likelihood(chosen: Chosen, is_mean: bool, formula: str) -> Arithmetic:
@@ -132,7 +133,9 @@ def _rounded_likelihood(chosen: Chosen, is_mean: bool, formula: str) -> Arithmet
         total = cascaded_sum(-products, chosen.counted, dtype)
         if not is_mean:
             return total
-        return total / float(rounded(len(scores), dtype) if weights is None else cascaded_sum(weights, chosen.counted, dtype))
+        return total / float(
+            rounded(len(scores), dtype) if weights is None else cascaded_sum(weights, chosen.counted, dtype)
+        )
 
     operands = [("log p", chosen.scores), ("w", chosen.weights)]
     return reduction_of(formula + told_rounding("each step", dtype), operands, loss)
@@ -166,11 +169,11 @@ def cascaded_sum(numbers: Numbers, counted: NDArray[np.bool_], dtype: torch.dtyp
 def _total_weight(labelled: Labelled, chosen: Chosen, reduction: int) -> Arithmetic:
     """The weights of the labels that count; without weights their number; 0 where nothing is reduced."""
     if reduction == NONE and labelled.labels.shape:
-        return Arithmetic(SUM_OF_PRODUCTS, "0, for nothing is divided", result=lambda _none: 0.0)
+        return Arithmetic(FUNCTION, "0, for nothing is divided", result=lambda _none: 0.0)
     weights, dtype = chosen.weights, labelled.scores.dtype
     if weights is None or not len(weights):
         count = len(chosen.scores) if weights is None else 0
-        return Arithmetic(SUM_OF_PRODUCTS, "N", result=lambda _none: float(count), constants={"N": count})
+        return Arithmetic(FUNCTION, "N", result=lambda _none: float(count), constants={"N": count})
     if chosen.rounds:
         formula = "Σ w[t]" + told_rounding("each step", dtype)
         return reduction_of(formula, [("w", weights)], lambda w: cascaded_sum(w, chosen.counted, dtype))
