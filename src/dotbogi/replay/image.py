@@ -74,7 +74,7 @@ def record_image(
         RunError: no such step or epoch, or one that cannot be reached; or the run stopped before it had begun.
         ModelError: the model's file is gone or has changed.
     """
-    run_setting(run)
+    run_setting(run)  # refuses a run that stopped before it had begun
     objects = merged_objects(run, model, data)
     run = OpenedRun(run.stored, objects=objects, model_file=run.model_file, listener=run.listener)
 

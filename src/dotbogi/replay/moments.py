@@ -7,10 +7,9 @@ from torch import Tensor
 from dotbogi.errors import CheckpointError, RunError
 from dotbogi.language import _
 from dotbogi.runs.opened import OpenedRun
+from dotbogi.runs.reopen import run_setting
 from dotbogi.store.checkpoints import Checkpoint, CheckpointFolder
 from dotbogi.training.events import Notice
-
-SHOWN = 8
 
 
 def steps_made(run: OpenedRun) -> int:
@@ -34,8 +33,10 @@ def chosen_step(run: OpenedRun, step: int | None, epoch: int | None) -> int:
         epoch: whose first step is meant, from 0; where neither is given, that of the last snapshot.
 
     Raises:
-        RunError: the run has no such step or epoch.
+        RunError: the run stopped before it had begun, has no such step or epoch, or has one that cannot be made again;
+            the nearest snapshots are named.
     """
+    run_setting(run)
     made = steps_made(run)
     if not made:
         raise RunError(
@@ -48,14 +49,22 @@ def chosen_step(run: OpenedRun, step: int | None, epoch: int | None) -> int:
             fix=_("Ask for one of them."),
         )
     if epoch is not None:
-        return _first_of(epoch, run, made)
+        step = _first_of(epoch, run, made)
+    snapshots = run.stored.checkpoints.snapshots()
     if step is None:
-        snapshots = run.stored.checkpoints.snapshots()
-        return snapshots[-1] if snapshots else made - 1
+        step = snapshots[-1] if snapshots else made - 1
     if not 0 <= step < made:
         raise RunError(
             _("The run {run} has no step {step}.").format(run=run.id, step=step),
             fix=_("Its steps are 0 to {last}.").format(last=made - 1),
+        )
+    if step not in snapshots and not run.recipe.training.deterministic:
+        raise RunError(
+            _(
+                "Nothing was kept of step {step}, and the run {run} was not deterministic: making its steps again "
+                "would give other numbers."
+            ).format(step=step, run=run.id),
+            fix=_others(snapshots, step),
         )
     return step
 
@@ -71,39 +80,26 @@ def _first_of(epoch: int, run: OpenedRun, made: int) -> int:
 
 
 def kept_moment(run: OpenedRun, step: int) -> Checkpoint:
-    """Returns the snapshot before exactly that step, of a run whose steps cannot be made again.
+    """Returns the snapshot before exactly that step.
 
     Raises:
-        RunError: there is none; the nearest are named.
-        CheckpointError: it is damaged.
+        CheckpointError: it is damaged; the nearest others are named.
     """
-    steps = run.stored.checkpoints.snapshots()
-    if step in steps:
-        try:
-            return run.stored.checkpoints.read_snapshot(step)
-        except CheckpointError as error:
-            others = _listed([other for other in steps if other != step], step)
-            raise CheckpointError(error.message, fix=error.fix or _others_fix(others)) from error
-    raise RunError(
-        _(
-            "Nothing was kept of step {step}, and the run {run} was not deterministic: making its steps again would "
-            "give other numbers."
-        ).format(step=step, run=run.id),
-        fix=_others_fix(_listed(steps, step)),
-    )
+    folder = run.stored.checkpoints
+    try:
+        return folder.read_snapshot(step)
+    except CheckpointError as error:
+        others = [other for other in folder.snapshots() if other != step]
+        raise CheckpointError(error.message, fix=error.fix or _others(others, step)) from error
 
 
-def _others_fix(others: str) -> str:
-    if not others:
+def _others(steps: list[int], step: int) -> str:
+    if not steps:
         return _("Train with --deterministic: of such a run every step can be opened.")
-    return _("Ask for a step with a snapshot, the nearest are {steps}; or train with --deterministic.").format(
-        steps=others
+    nearest = sorted(sorted(steps, key=lambda other: abs(other - step))[:2])
+    return _("Ask for a step with a snapshot, the nearest are: {steps}; or train with --deterministic.").format(
+        steps=", ".join(map(str, nearest))
     )
-
-
-def _listed(steps: list[int], step: int) -> str:
-    nearest = sorted(steps, key=lambda other: abs(other - step))[:2]
-    return ", ".join(map(str, sorted(nearest)))
 
 
 def moment_before(run: OpenedRun, step: int) -> Checkpoint | None:

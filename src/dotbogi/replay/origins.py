@@ -12,7 +12,7 @@ from dotbogi.recipe import Recipe
 from dotbogi.replay.reassemble import begins_as_built
 from dotbogi.runs.objects import Objects
 from dotbogi.runs.opened import OpenedRun
-from dotbogi.stages import BATCH
+from dotbogi.stages import BATCH, LOSS, MODEL
 from dotbogi.tape.tape import Tape
 from dotbogi.tape.value import Value
 
@@ -35,7 +35,8 @@ def tell_images(tape: Tape, split: Split, name: str, indices: Tensor) -> None:
         )
     labels = split.labels.index_select(0, indices)  # (B,)
     for value in _given_values(tape):
-        if value.id != pixels.id and value.shape == tuple(labels.shape) and torch.equal(value.view().cpu(), labels):
+        alike = value.is_kept and value.shape == tuple(labels.shape) and value.id != pixels.id
+        if alike and torch.equal(value.view().cpu().double(), labels.double()):
             tape.origins[value.id] = lambda index: _("the label of {image}").format(
                 image=_image(split, name, int(indices[index[0]]))
             )
@@ -105,7 +106,7 @@ def tell_beginning(tape: Tape, run: OpenedRun, objects: Objects, step: int) -> N
         objects: that it was trained with.
         step: number of the update, from 0.
     """
-    text = _initial(run, objects) if step == 0 else _("as the run stored it before step {step}").format(step=step)
+    text = _initial(run, objects) if step == 0 else _("as the run stored it; updates so far: {step}").format(step=step)
     for name in (*tape.names.parameters, *tape.names.buffers):
         tape.origins.setdefault(tape.names.given[name].id, lambda _index: text)
 
@@ -124,7 +125,8 @@ def _initial(run: OpenedRun, objects: Objects) -> str:
 
 
 def _given_values(tape: Tape) -> Iterator[Value]:
-    for operation in tape.operations:
+    """Yields what a forward pass and the loss were given: accumulation splits the labels before the model runs."""
+    for operation in (operation for operation in tape.operations if operation.stage in (MODEL, LOSS)):
         yield from (value for value in operation.inputs if value.operation is None)
 
 

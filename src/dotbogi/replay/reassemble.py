@@ -14,7 +14,7 @@ from dotbogi.runs.assemble import Assembly, assemble
 from dotbogi.runs.choose import ANY_MODEL
 from dotbogi.runs.objects import Objects
 from dotbogi.runs.opened import OpenedRun
-from dotbogi.runs.reopen import buildable_recipe, refuse_changed_data, run_setting
+from dotbogi.runs.reopen import buildable_recipe, refuse_changed_data
 from dotbogi.training.events import Event, Listener, Notice
 from dotbogi.training.step import LossFunction
 
@@ -69,11 +69,9 @@ def reassembled(run: OpenedRun, objects: Objects, listener: Listener) -> Assembl
         listener: is told of decoding.
 
     Raises:
-        RunError: the run stopped before it had begun.
         ModelError: the model's file is gone or has changed, or came from another computer.
         DataError: the data have changed.
     """
-    run_setting(run)
     recipe = run.recipe if objects.model is not None else buildable_recipe(run)
     entry = ANY_MODEL if objects.model is not None else find_model(recipe.model.name)
     values = {"optimizer.form": SINGLE_TENSOR, "model.pretrained": False, "model.weights": ""}

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dotbogi.language import _
 from dotbogi.replay.moments import chosen_step, weights_after
 from dotbogi.replay.origins import tell_beginning, tell_images, tell_preparation
 from dotbogi.replay.reassemble import begins_as_built, objects_for, reassembled
@@ -16,9 +17,10 @@ from dotbogi.runs.listening import notices_as_warnings
 from dotbogi.runs.objects import Objects
 from dotbogi.runs.opened import OpenedRun
 from dotbogi.runs.surroundings import torch_set_for
+from dotbogi.store.facts import system_facts
 from dotbogi.tape.past import place_in_training
 from dotbogi.tape.tape import Tape
-from dotbogi.training.events import Listener
+from dotbogi.training.events import Listener, Notice
 from dotbogi.training.step import LossFunction
 
 KEPT_TAPES = 4
@@ -59,8 +61,8 @@ def replay(
         DataError: the data have changed since the run began.
         ModelError: the model's file is gone or has changed.
     """
-    objects = objects_for(run, model, data, loss)
-    return Replay(run, objects, modules, listener).tape(chosen_step(run, step, epoch))
+    step = chosen_step(run, step, epoch)
+    return Replay(run, objects_for(run, model, data, loss), modules, listener).tape(step)
 
 
 class Replay:
@@ -76,9 +78,11 @@ class Replay:
     def __init__(self, run: OpenedRun, objects: Objects, modules: Iterable[str] | None, listener: Listener) -> None:
         self._run = run
         self._objects = objects
+        self._listener = listener
         self._modules = None if modules is None else tuple(modules)
         self._tapes: OrderedDict[int, Tape] = OrderedDict()
         self._deterministic = run.recipe.training.deterministic
+        self._tell_other_torch()
         with torch_set_for(self._deterministic):
             self._assembly = reassembled(run, objects, listener)
             self._rerun = Rerun(run, self._assembly, begins_as_built=begins_as_built(run, objects))
@@ -121,4 +125,14 @@ class Replay:
         place_in_training(tape, step, self.tape_from_another, follows=self._deterministic)
         stored = weights_after(self._run, step)
         tape.replay_difference = None if stored is None else difference_from(tape, stored)
+        if tape.replay_difference and self._deterministic:
+            text = _("Step {step}, made again, differs from the stored one by up to {difference:.3g}.")
+            self._listener(Notice(text.format(step=step, difference=tape.replay_difference)))
         return tape
+
+    def _tell_other_torch(self) -> None:
+        then = self._run.facts.get("versions", {}).get("torch")
+        now = system_facts()["versions"]["torch"]
+        if self._deterministic and then != now:
+            text = _("The run was trained with torch {then}: with torch {now} a step may come out differently.")
+            self._listener(Notice(text.format(then=then, now=now)))

@@ -44,8 +44,9 @@ class Rerun:
         """Brings the state to what it was before a step.
 
         Raises:
-            RunError: the steps before it cannot be made again; the nearest snapshots are named.
+            RunError: nothing is stored from which it could be reached.
             CheckpointError: the snapshot is damaged.
+            ModelError: the model is not the run's.
         """
         self.indices = None
         if self._deterministic:
