@@ -35,6 +35,14 @@ _SIGNS: dict[type[ast.operator], tuple[str, int]] = {
     ast.Div: ("/", _QUOTIENT),
 }
 
+# How strongly the two sides must hold together to stand without brackets.
+_NEEDED: dict[type[ast.operator], tuple[int, int]] = {
+    ast.Add: (_SUM, _PRODUCT),
+    ast.Sub: (_SUM, _PRODUCT),
+    ast.Mult: (_PRODUCT, _PRODUCT),
+    ast.Div: (_PRODUCT, _SIGN),
+}
+
 
 class Reading(NamedTuple):
     """A number while it is computed.
@@ -182,8 +190,7 @@ def _text(node: ast.expr, shown: Callable[[str], str], marks: Mapping[str, str])
     """Returns the text, and how strongly its parts hold together."""
     match node:
         case ast.Name(id=name):
-            text = shown(name)
-            return text, _SIGN if text.startswith("−") or ("e" in text and text[0].isdigit()) else _ATOM
+            return shown(name), _strength_of_number(shown(name))
         case ast.Constant(value=number):
             return f"{number}", _ATOM
         case ast.UnaryOp(operand=operand):
@@ -192,18 +199,20 @@ def _text(node: ast.expr, shown: Callable[[str], str], marks: Mapping[str, str])
             return _held(left, _POWER + 1, shown, marks) + _exponent(right, shown, marks), _POWER
         case ast.BinOp(left=left, op=operator, right=right):
             sign, strength = _SIGNS[type(operator)]
-            others = strength + 1 if isinstance(operator, (ast.Sub, ast.Div)) else strength
-            if isinstance(operator, ast.Div):
-                others = _SIGN
-            least = _PRODUCT if isinstance(operator, ast.Div) else strength
-            left_text, right_text = _held(left, least, shown, marks), _held(right, others, shown, marks)
-            return f"{left_text}{sign}{right_text}", strength
+            first, second = _NEEDED[type(operator)]
+            return f"{_held(left, first, shown, marks)}{sign}{_held(right, second, shown, marks)}", strength
         case ast.Call(func=ast.Name(id=name), args=arguments):
             if name in MARKS and name not in marks:
                 return _text(arguments[0], shown, marks)
             return _called(name, arguments, shown, marks), _ATOM
         case _:
             raise TypeError(ast.dump(node))
+
+
+def _strength_of_number(text: str) -> int:
+    if text.startswith("-"):
+        return _SUM
+    return _SIGN if text[0].isdigit() and "e" in text else _ATOM
 
 
 def _held(node: ast.expr, least: int, shown: Callable[[str], str], marks: Mapping[str, str]) -> str:

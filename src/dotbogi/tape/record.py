@@ -70,7 +70,7 @@ def record(
         stack.enter_context(torch.enable_grad())
         if not keep:
             stack.enter_context(left_untouched(model, stepper))
-        stack.enter_context(_contents_put_back(recorder, keep))
+        stack.enter_context(_contents_put_back(recorder, model, stepper, keep))
         stack.enter_context(plain_arithmetic(stepper))
         try:
             watched = watched_update(stepper, model, recorder.value_of)
@@ -172,7 +172,9 @@ def _optimizer(
 
 
 @contextmanager
-def _contents_put_back(recorder: Recorder, keep: bool) -> Generator[None]:
+def _contents_put_back(
+    recorder: Recorder, model: nn.Module, optimizer: torch.optim.Optimizer | None, keep: bool
+) -> Generator[None]:
     """Leaves every tensor that was there before as it was, and gives the tape copies of its own."""
     try:
         yield
@@ -182,6 +184,20 @@ def _contents_put_back(recorder: Recorder, keep: bool) -> Generator[None]:
                 memory.put_back()
             if memory.outside:
                 memory.let_go()
+        if keep:
+            _let_go_of_what_stays(recorder, model, optimizer)
+
+
+def _let_go_of_what_stays(recorder: Recorder, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
+    """Copies what the step made and the next one will write into: gradients, buffers, the optimizer's state."""
+    groups = optimizer.param_groups if optimizer else []
+    states = optimizer.state.values() if optimizer else []
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    of_groups = [part for group in groups for key, part in group.items() if key != "params"]
+    stays = tensors_in([gradients, list(model.buffers()), list(states), of_groups])
+    memories = [recorder.memory_of_known(tensor) for tensor in stays]
+    for memory in {id(memory): memory for memory in memories if memory is not None and not memory.outside}.values():
+        memory.let_go()
 
 
 def _names_before(model: nn.Module, optimizer: torch.optim.Optimizer | None, recorder: Recorder) -> Names:

@@ -74,6 +74,10 @@ class Recorder(TorchDispatchMode):
             self._count += 1
         return known[1]
 
+    def memory_of_known(self, tensor: Tensor) -> Memory | None:
+        """Returns a tensor's memory, or ``None`` where the recording has not met it."""
+        return self.memories.get(tensor.untyped_storage()._cdata) if _is_plain(tensor) else None
+
     def _memory_of(self, tensor: Tensor) -> Memory:
         storage = tensor.untyped_storage()
         memory = self.memories.get(storage._cdata)

@@ -132,4 +132,4 @@ class Computation:
 def _shown(number: Any) -> str:
     if np.ndim(number):
         return f"[{', '.join(_shown(one) for one in number[:3])}, …]"
-    return f"{float(number):.{DIGITS}g}".replace("-", "−", 1 if number < 0 else 0)
+    return f"{float(number):.{DIGITS}g}"

@@ -64,12 +64,14 @@ def _vector_lines() -> tuple[Line, ...]:
 
 
 def _update_lines(step: UpdateStep) -> tuple[Line, ...]:
-    return (
-        ("α", "max(ε2, norm_w/sqrt(n))*min(lr, 1/sqrt(t))"),
-        *decay_lines(step),
-        ("u", "rounded(g*rounded(1/sqrt(max(v̂, ε1**2))))" if step.low_precision else "g/sqrt(max(v̂, ε1**2))"),
-        ("w", "rounded(w - product(factor(α/max(1, norm_u/(sqrt(n)*d)))*u))"),
-    )
+    scale = ("α", "max(ε2, norm_w/sqrt(n))*min(lr, 1/sqrt(t))")
+    largest = "max(1, norm_u/(sqrt(n)*d))"
+    if step.low_precision:
+        direction = ("u", "rounded(g*rounded(1/sqrt(max(v̂, ε1**2))))")
+        last = ("w", f"rounded(w - product(factor(α/{largest})*u))")
+    else:
+        direction, last = ("u", "g/sqrt(max(v̂, ε1**2))"), ("w", f"w - α*u/{largest}")
+    return scale, *decay_lines(step), direction, last
 
 
 def _whole_tensor(step: UpdateStep) -> dict[str, Elements] | None:
