@@ -166,9 +166,13 @@ def _evaluated(question: Question, channel: Channel) -> Arithmetic:
     if beta is not None:
         groups.append(Group("β", beta, 1.0))
     formula = "y = x·γ/√(σ² + ε) − μ·γ/√(σ² + ε)" + (" + β" if beta is not None else "")
-    latex = r"y = \frac{\gamma}{\sqrt{\sigma^2+\varepsilon}}\,x - \frac{\gamma}{\sqrt{\sigma^2+\varepsilon}}\,\mu + \beta"
+    latex = (
+        r"y = \frac{\gamma}{\sqrt{\sigma^2+\varepsilon}}\,x - \frac{\gamma}{\sqrt{\sigma^2+\varepsilon}}\,\mu + \beta"
+    )
     constants: dict[str, Any] = {_named(question, variance, place): variance.item(place), "ε": channel.eps}
-    return sum_of_products(formula if gamma is not None else formula.replace("γ", "1"), *groups, latex=latex, **constants)
+    return sum_of_products(
+        formula if gamma is not None else formula.replace("γ", "1"), *groups, latex=latex, **constants
+    )
 
 
 def _rounded_evaluation(
@@ -215,9 +219,7 @@ def _running(statistic: str, before: Elements, x: Elements, momentum: float) -> 
     )
 
 
-def _rounded_running(
-    statistic: str, before: Elements, x: Elements, momentum: float, rounding: Rounding
-) -> Arithmetic:
+def _rounded_running(statistic: str, before: Elements, x: Elements, momentum: float, rounding: Rounding) -> Arithmetic:
     """As :func:`_running`, with the running statistics in low precision."""
     is_mean = statistic == RUNNING_MEAN
     of = rounding.running_mean if is_mean else rounding.running_variance
@@ -252,7 +254,11 @@ def batch_norm_backward(question: Question) -> Arithmetic:
         return _weight_gradient(g, x, mean, deviation, rounding)
     gamma = channel.one(channel.weight)
     exact = InputGradient(g, x, place_in(x, question.index), mean, deviation, gamma).arithmetic()
-    return exact if rounding is None else _rounded_input_gradient(exact, place_in(x, question.index), rounding, g, x, mean, deviation, gamma)
+    return (
+        exact
+        if rounding is None
+        else _rounded_input_gradient(exact, place_in(x, question.index), rounding, g, x, mean, deviation, gamma)
+    )
 
 
 def _saved_deviation(question: Question, channel: Channel) -> Elements | None:
@@ -268,7 +274,9 @@ def _bias_gradient(g: Elements, dtype: torch.dtype, rounding: Rounding | None) -
     if rounding is None:
         return bias_gradient(g)
     return reduction_of(
-        BIAS_GRADIENT + told_rounding("Σ", dtype), [("g", g)], lambda g: rounded(np.sum(g), dtype),
+        BIAS_GRADIENT + told_rounding("Σ", dtype),
+        [("g", g)],
+        lambda g: rounded(np.sum(g), dtype),
         scale=lambda g: np.sum(np.abs(g)),
     )
 
@@ -310,9 +318,7 @@ def _rounded_input_gradient(
     )
 
 
-def _evaluated_gradient(
-    question: Question, channel: Channel, gradient: Value, rounding: Rounding | None
-) -> Arithmetic:
+def _evaluated_gradient(question: Question, channel: Channel, gradient: Value, rounding: Rounding | None) -> Arithmetic:
     """With the running statistics each number has its own gradient: ∂x = g·γ/√(σ² + ε)."""
     mean, variance = channel.running_mean, channel.running_variance
     assert mean is not None and variance is not None
@@ -328,7 +334,9 @@ def _evaluated_gradient(
         return np.sum(g * (x - mean[0])) * deviation[0]
 
     return reduction_of(
-        WEIGHT_GRADIENT + ",  r = 1/√(σ² + ε)" + ("" if rounding is None else told_rounding("each step", rounding.number)),
+        WEIGHT_GRADIENT
+        + ",  r = 1/√(σ² + ε)"
+        + ("" if rounding is None else told_rounding("each step", rounding.number)),
         [
             *(("g", channel.elements(gradient)), ("x", channel.elements(channel.x))),
             *(("μ", Elements.one(mean, place)), ("σ²", Elements.one(variance, place))),

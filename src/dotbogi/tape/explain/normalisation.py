@@ -71,14 +71,20 @@ class Normalised:
         )
 
     def _result(self, x: Numbers, gamma: Numbers | None, beta: Numbers | None) -> Any:
-        mean, deviation = (np.mean(x), inverse_deviation(x, self.eps)) if self.statistics is None else self.statistics(x)
+        mean, deviation = (
+            (np.mean(x), inverse_deviation(x, self.eps)) if self.statistics is None else self.statistics(x)
+        )
         combine = self.combine or (lambda x, mean, deviation, gamma, beta: (x - mean) * deviation * gamma + beta)
         return combine(x[self.place], mean, deviation, one(gamma, 1.0), one(beta, 0.0))
 
     def _scale(self, x: Numbers, gamma: Numbers | None, beta: Numbers | None) -> Any:
         # torch multiplies x and μ with γ·r before it subtracts: a large common mean costs digits.
         deviation = inverse_deviation(x, self.eps)
-        spread = np.abs(x[self.place]) + np.abs(np.mean(x)) + np.abs(x[self.place] - np.mean(x)) * condition(x, self.by_subtraction)
+        spread = (
+            np.abs(x[self.place])
+            + np.abs(np.mean(x))
+            + np.abs(x[self.place] - np.mean(x)) * condition(x, self.by_subtraction)
+        )
         return spread * deviation * abs(one(gamma, 1.0)) + abs(one(beta, 0.0))
 
     def _statistics(self, x: Numbers) -> dict[str, float]:
@@ -189,9 +195,7 @@ def weight_gradient(g: Elements, x: Elements, mean: Elements, deviation: Element
         [("g", g), ("x", x), ("μ", mean), ("r", deviation)],
         lambda g, x, mean, r: np.sum(g * (x - mean[group_of]) * r[group_of]),
         latex=r"\frac{\partial L}{\partial \gamma} = \sum_k g_k\,(x_k-\mu)\,r",
-        scale=lambda g, x, mean, r: np.sum(
-            np.abs(g) * (np.abs(x) + np.abs(mean[group_of])) * np.abs(r[group_of])
-        ),
+        scale=lambda g, x, mean, r: np.sum(np.abs(g) * (np.abs(x) + np.abs(mean[group_of])) * np.abs(r[group_of])),
     )
 
 

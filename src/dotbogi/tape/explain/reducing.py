@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dotbogi.tape.arithmetic import REDUCTION, Arithmetic, Elements, Group, Numbers
 from dotbogi.tape.explain import Question
+from dotbogi.tape.explanation import ROUNDINGS
 from dotbogi.tape.value import Value
 
 Operand = tuple[str, Elements | None]
@@ -115,9 +116,28 @@ def rounded(numbers: Any, dtype: torch.dtype) -> NDArray[Any]:
     """Returns numbers as a type of low precision holds them; those of other types as they are."""
     if dtype not in LOW_PRECISION:
         return np.asarray(numbers)
-    return torch.from_numpy(np.atleast_1d(np.asarray(numbers, np.float32))).to(dtype).double().numpy().reshape(
-        np.shape(numbers)
+    return (
+        torch.from_numpy(np.atleast_1d(np.asarray(numbers, np.float32)))
+        .to(dtype)
+        .double()
+        .numpy()
+        .reshape(np.shape(numbers))
     )
+
+
+def undecided(numbers: Any, magnitudes: Any, dtype: torch.dtype) -> NDArray[Any]:
+    """Returns a scale for numbers that may be rounded either way: as far as float32 can tell, they lie on a tie.
+
+    Args:
+        numbers: before they are rounded.
+        magnitudes: of what was rounded in float32 on the way to them.
+        dtype: to which they are rounded.
+    """
+    if dtype not in LOW_PRECISION:
+        return np.zeros(np.shape(numbers))
+    epsilon = torch.finfo(torch.float32).eps
+    doubt = 8 * epsilon * np.asarray(magnitudes)
+    return np.abs(rounded(numbers + doubt, dtype) - rounded(numbers - doubt, dtype)) / (ROUNDINGS * epsilon)
 
 
 def rounded_once(number: float, dtype: torch.dtype) -> float:
