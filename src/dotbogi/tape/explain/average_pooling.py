@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ import torch
 from dotbogi.tape.arithmetic import Arithmetic, Elements, Group, Numbers, sum_of_products
 from dotbogi.tape.explain import Question, explains
 from dotbogi.tape.explain.indices import columns, combinations
-from dotbogi.tape.explain.reducing import LOW_PRECISION, argument_of, reduction_of, rounded, told_rounding
+from dotbogi.tape.explain.low_precision import added_up, rounds_on_the_way
+from dotbogi.tape.explain.reducing import argument_of, reduction_of, rounded, told_rounding
 from dotbogi.tape.explain.windows import windows_of
 from dotbogi.tape.value import Value
 
@@ -32,7 +32,7 @@ def average_pool(question: Question) -> Arithmetic:
     )
     lengths = [axis.lengths[[at]] for axis, at in zip(windows, place, strict=True)]
     n = float(_divisors(question, lengths)[0])
-    if question.operation.packet.endswith("adaptive_avg_pool3d") and _rounds_on_the_way(question):
+    if question.operation.packet.endswith("adaptive_avg_pool3d") and rounds_on_the_way(question.value):
         return _mean_in_low_precision(terms, lengths, n, question.value.dtype)
     return sum_of_products(MEAN, Group("x", terms, 1 / n), latex=r"y = \frac{1}{n} \sum_{\mathrm{window}} x", n=n)
 
@@ -42,19 +42,6 @@ def _divisors(question: Question, lengths: list[Any]) -> Numbers:
     counts = np.prod(np.array(lengths, np.float64), axis=0)
     override = argument_of(question, "divisor_override")
     return counts if override is None else np.full_like(counts, override)
-
-
-def _rounds_on_the_way(question: Question) -> bool:
-    """Whether sums are kept in a type of low precision: on a CPU, that of the tensors itself."""
-    return question.value.dtype in LOW_PRECISION and question.value.device.type == "cpu"
-
-
-def _added_up(numbers: Iterable[Any], dtype: torch.dtype) -> float:
-    """Returns a sum that is rounded after every number."""
-    total = 0.0
-    for number in numbers:
-        total = float(rounded(total + number, dtype))
-    return total
 
 
 def _shared_out(numbers: Any, lengths: list[Any], dtype: torch.dtype) -> Any:
@@ -68,7 +55,7 @@ def _mean_in_low_precision(terms: Elements, lengths: list[Any], n: float, dtype:
     """As aten/src/ATen/native/AdaptiveAveragePooling3d.cpp adds and divides."""
 
     def function(x: Any) -> float:
-        return float(_shared_out(np.array([_added_up(x, dtype)]), lengths, dtype)[0])
+        return float(_shared_out(np.array([added_up(x, dtype)]), lengths, dtype)[0])
 
     told = told_rounding("after every x and each axis of n", dtype)
     return reduction_of(MEAN + told, [("x", terms)], function, scale=lambda x: np.sum(np.abs(x)) / n, n=n)
@@ -87,7 +74,7 @@ def average_pool_backward(question: Question) -> Arithmetic:
     terms = Elements(delta, columns(*before, *covering))
     lengths = [axis.lengths[outputs] for axis, outputs in zip(windows, covering, strict=True)]
     n = _divisors(question, lengths)
-    if not _rounds_on_the_way(question):
+    if not rounds_on_the_way(question.value):
         return sum_of_products(
             GRADIENT, Group("δ", terms, 1 / n), latex=r"\frac{\partial L}{\partial x} = \sum \frac{\delta}{n}"
         )
@@ -100,7 +87,7 @@ def _gradient_in_low_precision(terms: Elements, lengths: list[Any], n: Numbers, 
     return reduction_of(
         GRADIENT + told_rounding("δ / n and after every δ", dtype),
         [("δ", terms)],
-        lambda delta: _added_up(_shared_out(delta, lengths, dtype), dtype),
+        lambda delta: added_up(_shared_out(delta, lengths, dtype), dtype),
         scale=lambda delta: np.sum(np.abs(delta / n)),
         n=n.tolist(),
     )
