@@ -34,20 +34,25 @@ class Rearrangement:
     operands: tuple[str, ...] = ("self",)
 
 
+JOINED = "y[…,i,…] = x_k[…,i − Σ_{m<k} n_m,…]"
 MIRRORED = "y[…,i,…] = x[…,n−1 − |n−1 − |i − p||,…]"
 NEAREST = "y[…,i,…] = x[…,min(max(i − p, 0), n−1),…]"
 WRITTEN = "y = x; y[…,k,…] = v"
 REARRANGEMENTS = {
-    "cat": Rearrangement("y[…,i,…] = x_k[…,i − Σ_{m<k} n_m,…]", ("tensors",)),
-    "concat": Rearrangement("y[…,i,…] = x_k[…,i − Σ_{m<k} n_m,…]", ("tensors",)),
+    **dict.fromkeys(("cat", "concat"), Rearrangement(JOINED, ("tensors",))),
     "stack": Rearrangement("y[…,k,…] = x_k[…]", ("tensors",)),
     "block_diag": Rearrangement("y[r_k + i, c_k + j] = x_k[i,j], else 0", ("tensors",)),
+    **dict.fromkeys(("vstack", "hstack", "dstack", "column_stack", "row_stack"), Rearrangement(JOINED, ("tensors",))),
+    "meshgrid": Rearrangement("y_k[i₀,i₁,…] = x_k[i_k]", ("tensors",)),
+    "fliplr": Rearrangement("y[i,j,…] = x[i,n−1 − j,…]"),
+    "flipud": Rearrangement("y[i,…] = x[n−1 − i,…]"),
     "flip": Rearrangement("y[…,i,…] = x[…,n−1 − i,…]"),
     "roll": Rearrangement("y[…,i,…] = x[…,(i − shift) mod n,…]"),
     "rot90": Rearrangement("y[i,j] = x[j, n−1 − i] (k = 1)"),
     "repeat": Rearrangement("y[…,i,…] = x[…,i mod n,…]"),
     "tile": Rearrangement("y[…,i,…] = x[…,i mod n,…]"),
     "constant_pad_nd": Rearrangement("y[…,i,…] = x[…,i − p,…] (0 ≤ i − p < n), else value"),
+    "pad": Rearrangement("y[…,i,…] = x[…,i − p,…] (0 ≤ i − p < n), else as the mode says"),
     **dict.fromkeys([f"reflection_pad{n}d" for n in (1, 2, 3)], Rearrangement(MIRRORED)),
     **dict.fromkeys([f"replication_pad{n}d" for n in (1, 2, 3)], Rearrangement(NEAREST)),
     "pixel_shuffle": Rearrangement("y[b, c, h·r + u, w·r + v] = x[b, c·r² + u·r + v, h, w]"),
@@ -137,7 +142,7 @@ def _is_plain(argument: Any) -> bool:
 def _filling(operation: Operation) -> float:
     """Returns what an operation puts where nothing is moved to."""
     names = {parameter.name for parameter in operation.overload._schema.arguments}
-    return float(operation.argument("value")) if "value" in names else 0.0
+    return float(operation.argument("value") or 0) if "value" in names else 0.0
 
 
 def _moved(operation: Operation, names: Sequence[str]) -> list[Value]:

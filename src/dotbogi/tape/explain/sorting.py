@@ -36,6 +36,8 @@ def _ordered(question: Question, formula: str, line: Elements, find: Finding, pl
         place: that was recorded; of equal numbers the one that torch took.
     """
 
+    is_place = _is_place(question)
+
     def winner(numbers: Numbers) -> int:
         found = find(numbers)
         if place is not None and np.array_equal(numbers[found], numbers[place], equal_nan=True):
@@ -44,9 +46,9 @@ def _ordered(question: Question, formula: str, line: Elements, find: Finding, pl
 
     def result(numbers: Numbers) -> float:
         taken = winner(numbers)
-        return float(taken) if question.output == 1 else float(numbers[taken])
+        return float(taken) if is_place else float(numbers[taken])
 
-    told = f"i : {formula}" if question.output == 1 else formula
+    told = f"i : {formula}" if is_place else formula
     return Arithmetic(SELECTION, told, (Group("x", line),), result, chosen=winner(line.numbers()))
 
 
@@ -60,11 +62,14 @@ def _line(question: Question, dim: Any, *, keeps_size: bool, keepdim: bool = Fal
     return along(x, index, {axis}), axis
 
 
-def _recorded_place(question: Question) -> int:
-    """Returns what the second result, the places, says of the same element."""
-    places = question.operation.output(1)
-    assert places is not None
-    return int(places.item(question.index))
+def _is_place(question: Question) -> bool:
+    return question.output == 1 or question.operation.packet == "argsort"
+
+
+def _recorded_place(question: Question) -> int | None:
+    """Returns which element was taken, as the places among the results say, or ``None`` where there are none."""
+    places = question.value if _is_place(question) else question.operation.output(1)
+    return None if places is None else int(places.item(question.index))
 
 
 @explains("sort", "argsort", "msort")

@@ -15,7 +15,7 @@ IN_ORDER = "y.flatten()[n] = x.flatten()[n]"
 PARTS = "y_k[…,i,…] = x[…,i + Σ_{m<k} n_m,…]"
 VIEWS = {
     **dict.fromkeys(("view", "_unsafe_view", "reshape", "_reshape_alias", "flatten", "unflatten"), IN_ORDER),
-    **dict.fromkeys(("view_as", "reshape_as", "ravel"), IN_ORDER),
+    **dict.fromkeys(("view_as", "reshape_as", "ravel", "atleast_1d", "atleast_2d", "atleast_3d"), IN_ORDER),
     **dict.fromkeys(("t", "numpy_T", "mT"), "y[i,j] = x[j,i]"),
     **dict.fromkeys(("transpose", "swapaxes", "swapdims"), "y[…,i,…,j,…] = x[…,j,…,i,…]"),
     **dict.fromkeys(("permute", "movedim", "moveaxis"), "y[i_{d₀},i_{d₁},…] = x[i₀,i₁,…]"),
