@@ -198,7 +198,9 @@ def test_every_term_matters(name):
             for position, term in enumerate(explanation.terms):
                 changed = list(values)
                 # A sign shows another number only where it turns; of a larger mean all else stays.
-                changed[position] = -20 * values[position] - 0.5 if term.label[0] in "gmwvM" else 3 * abs(term.value) + 1
+                changed[position] = (
+                    -20 * values[position] - 0.5 if term.label[0] in "gmwvM" else 3 * abs(term.value) + 1
+                )
                 changed_far = list(values)
                 changed_far[position] = 20 * values[position] + 0.5
                 results = {explanation.evaluate(changed), explanation.evaluate(changed_far)}

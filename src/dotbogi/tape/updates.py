@@ -190,12 +190,13 @@ def update_arithmetic(tape: Tape, value: Value, index: tuple[int, ...]) -> Arith
 
 def _clipping(step: UpdateStep) -> Rule | None:
     """c = min(1, max_norm / (‖g‖ + 10⁻⁶)) of all gradients together (Pascanu et al. 2013, arXiv:1211.5063)."""
-    read = step.before.gradient
+    operation = step.before.gradient.operation if step.before.gradient is not None else None
     accumulated = step.tape.names.given.get(f"gradient {step.name}")
-    if read is None or read.operation is None or read.operation.packet != "mul_" or accumulated is None:
+    if operation is None or accumulated is None or operation.packet not in ("mul_", "_foreach_mul_"):
         return None
-    factor = read.operation.argument("other")
-    if read.operation.argument("self").id != accumulated.id or not isinstance(factor, Value) or factor.shape:
+    factor = operation.argument("other")
+    is_of_it = accumulated.id in {value.id for value in operation.inputs}
+    if not is_of_it or not isinstance(factor, Value) or factor.shape:
         return None
     return Rule(
         lines=(("g", "rounded(g*c)"),),

@@ -40,7 +40,7 @@ def adafactor(step: UpdateStep) -> Rule | None:
 def _rule(step: UpdateStep, lines: tuple[Line, ...], reads: dict[str, Elements], results: dict[str, str]) -> Rule:
     options = step.options
     epsilon1, epsilon2 = options["eps"]
-    turned = TURNED if (options["maximize"] and step.asked != WEIGHT) or options["maximize"] else ()
+    turned = TURNED if options["maximize"] and step.asked == WEIGHT else ()  # elsewhere only squares are read
     return Rule(
         lines=(*turned, *lines),
         reads=reads,
