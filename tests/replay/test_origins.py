@@ -5,8 +5,11 @@ import torch
 
 from dotbogi.data.objects import dataset_from_objects
 from dotbogi.data.randomness import uniform
+from dotbogi.replay.origins import tell_beginning
 from dotbogi.replay.replay import replay
+from dotbogi.runs.objects import Objects
 from dotbogi.stages import BATCH
+from dotbogi.store.weights import to_safetensors
 from dotbogi.tape.explanation import Explanation
 
 from .conftest import Trained
@@ -115,3 +118,23 @@ def test_a_file_is_named_where_there_is_one(trained: Trained, tmp_path, clothes)
     Image.new("L", (28, 28), 9).save(path)
     with pytest.raises(Exception, match="have changed since the run"):
         replay(run, step=1)
+
+
+def test_weights_from_a_file_are_said_and_not_read_again(trained: Trained, tmp_path) -> None:
+    file = tmp_path / "start.safetensors"
+    file.write_bytes(to_safetensors(trained(stop=2).state_dict()))
+    run = trained({"model.weights": str(file)}, stop=3)
+    file.unlink()
+    tape = replay(run, step=0)
+    assert tape.replay_difference == 0.0
+    assert tape.explain("conv1.weight[0,0,1,1]").arithmetic.note == f"an initial weight, from {file}"
+
+
+def test_published_weights_are_said(trained: Trained) -> None:
+    run = trained({"training.snapshots": [0]}, stop=2)
+    tape = replay(run, step=0)
+    recipe = run.recipe.with_values({"model.name": "torchvision/resnet18", "model.pretrained": True})
+    run.stored._record = run.stored._record.model_copy(update={"resolved": recipe.to_dict()})
+    tape.origins.clear()
+    tell_beginning(tape, run, Objects(), 0)
+    assert tape.explain("conv1.weight[0,0,1,1]").arithmetic.note == "an initial weight, of the published weights"
