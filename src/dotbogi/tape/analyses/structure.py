@@ -3,7 +3,8 @@
 A structure is a function of masks that is linear, with coefficients ≥ 0: a result is > 0 exactly where it depends on
 an operand's element that is. So it tells both directions: applied to masks, what depends on them; its derivative,
 what is depended on. What is depended on through the recorded operations counts, whatever its coefficient is: a loser
-of a max pool, a weight of 0. Where an index or a choice was read from a tensor it is as recorded.
+of a max pool, a weight of 0. Where elements are chosen by an index, the choice is the recorded one, and the whole
+result depends on an index that was itself computed.
 """
 
 from __future__ import annotations
@@ -134,8 +135,10 @@ MOVED = (
 def moved(operation: Operation, of: MaskOf) -> list[Tensor]:
     """Elements are copied, added up or averaged: the operation itself does to masks what it does to numbers."""
 
+    chosen_by = _indices(operation)
+
     def tensor_of(value: Value) -> Tensor:
-        return of(value) if value.dtype.is_floating_point else value.view().cpu()
+        return value.view().cpu() if value.id in chosen_by else of(value)
 
     arguments = list(with_tensors(operation.arguments, tensor_of))
     keywords = with_tensors(operation.keywords, tensor_of)
@@ -145,7 +148,19 @@ def moved(operation: Operation, of: MaskOf) -> list[Tensor]:
     if operation.packet in ("upsample_bilinear2d_backward", "upsample_nearest2d_backward"):
         arguments = [*arguments[:2], list(arguments[2]), *arguments[3:]]
     result: Any = operation.overload(*arguments, **keywords)
-    return list(result) if isinstance(result, (list, tuple)) else [result]
+    computed = sum(of(value).sum() for value in chosen_by.values() if not _is_given(value))
+    return [one + computed for one in result] if isinstance(result, (list, tuple)) else [result + computed]
+
+
+def _indices(operation: Operation) -> dict[int, Value]:
+    names = {parameter.name for parameter in operation.overload._schema.arguments}
+    given = [operation.argument(name) for name in ("index", "indices") if name in names]
+    parts = [part for one in given for part in (one if isinstance(one, (list, tuple)) else [one])]
+    return {part.id: part for part in parts if isinstance(part, Value)}
+
+
+def _is_given(value: Value) -> bool:
+    return value.memory is not None and value.memory.outside
 
 
 REDUCED = (

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dotbogi.tape.analyses.structure import MaskOf, along, joined, operand, shapes, structure
+from dotbogi.tape.analyses.structures_of_layers import spread_over_windows
 from dotbogi.tape.operation import Operation
 
 
@@ -78,12 +79,13 @@ def group_norm_backward(operation: Operation, of: MaskOf) -> list[Tensor]:
 
 @structure("max_pool2d_with_indices_backward")
 def max_pool_backward(operation: Operation, of: MaskOf) -> list[Tensor]:
-    """The gradients of the windows that a pixel won."""
+    """The gradients of the windows that a pixel won, and who won in all windows that it is in."""
     gradient = of(operation.argument("grad_output"))
     winners = operation.argument("indices").view().cpu()
     size = operation.argument("self").shape
     flat = torch.zeros(*size[:-2], size[-2] * size[-1])
-    return [flat.scatter_add(-1, winners.flatten(-2), gradient.flatten(-2)).reshape(size)]
+    won = flat.scatter_add(-1, winners.flatten(-2), gradient.flatten(-2)).reshape(size)
+    return [won + spread_over_windows(operation, of(operation.argument("indices")), size)]
 
 
 @structure("_scaled_dot_product_flash_attention_for_cpu_backward", "_scaled_dot_product_efficient_attention_backward")

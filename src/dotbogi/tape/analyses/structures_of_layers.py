@@ -55,21 +55,39 @@ def windows(operation: Operation, x: Tensor, output_shape: tuple[int, ...]) -> T
         output_shape: (…, *output size).
     """
     axes = 2 if "2d" in operation.packet else 3
-    kernel, stride, padding, dilation = (
-        per_axis(operation.argument(name), axes) for name in ("kernel_size", "stride", "padding", "dilation")
-    )
-    stride = stride or kernel
-    # With ceil_mode the last windows reach beyond the padding.
-    ends = [
-        (out - 1) * s + d * (k - 1) + 1 - size - p
-        for out, s, d, k, size, p in zip(
-            output_shape[-axes:], stride, dilation, kernel, x.shape[-axes:], padding, strict=True
-        )
-    ]
-    padded = F.pad(x, [side for p, end in zip(padding[::-1], ends[::-1], strict=True) for side in (p, end)])
+    kernel, stride, dilation, sides = _pooling(operation, x.shape[-axes:], output_shape[-axes:])
+    padded = F.pad(x, sides)
     planes = padded.reshape(-1, 1, *padded.shape[-axes:])
     convolve: Any = F.conv2d if axes == 2 else F.conv3d
     return convolve(planes, torch.ones(1, 1, *kernel), stride=stride, dilation=dilation).reshape(output_shape)
+
+
+def spread_over_windows(operation: Operation, y: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Returns for each pixel the sum over the two-dimensional windows that it is in.
+
+    Args:
+        operation: as for :func:`windows`.
+        y: mask of the pool's output (…, *output size).
+        shape: of the pool's input (…, *size).
+    """
+    kernel, stride, dilation, sides = _pooling(operation, shape[-2:], tuple(y.shape[-2:]))
+    planes = y.reshape(-1, 1, *y.shape[-2:])
+    padded = F.conv_transpose2d(planes, torch.ones(1, 1, *kernel), stride=stride, dilation=dilation)
+    return F.pad(padded, [-side for side in sides]).reshape(shape)
+
+
+def _pooling(
+    operation: Operation, sizes: tuple[int, ...], outs: tuple[int, ...]
+) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Returns kernel, stride, dilation, and how far the windows reach beyond the image, as ``F.pad`` takes it."""
+    names = ("kernel_size", "stride", "padding", "dilation")
+    kernel, stride, padding, dilation = (per_axis(operation.argument(name), len(sizes)) for name in names)
+    stride = stride or kernel
+    sides: list[int] = []
+    # With ceil_mode the last windows reach beyond the padding.
+    for size, out, k, s, p, d in zip(sizes, outs, kernel, stride, padding, dilation, strict=True):
+        sides = [p, (out - 1) * s + d * (k - 1) + 1 - size - p, *sides]
+    return kernel, stride, dilation, sides
 
 
 def per_axis(numbers: Any, axes: int) -> list[int]:
