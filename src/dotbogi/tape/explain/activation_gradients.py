@@ -16,7 +16,8 @@ import torch
 from dotbogi.tape.arithmetic import Arithmetic
 from dotbogi.tape.explain import Question, explains
 from dotbogi.tape.explain.activations import GELU_CUBIC, HALVES, cases, logistic
-from dotbogi.tape.explain.elementwise import Formula, elementwise, explains_formulas, low_precision_rounding
+from dotbogi.tape.explain.elementwise import Formula, elementwise, explains_formulas
+from dotbogi.tape.explain.number_types import low_precision_rounding
 
 GX = {"grad_output": "g", "self": "x"}
 GY = {"grad_output": "g", "output": "y"}
@@ -76,12 +77,12 @@ def gelu_tanh_slope(x: Any) -> Any:
 
 def hardswish_slope(x: Any) -> Any:
     """Returns 0 below −3, 1 above 3, and x/3 + ½ between."""
-    return 0.0 if x <= -3 else 1.0 if x >= 3 else x / 3 + 0.5
+    return 0.0 if x <= -3 else x / 3 + 0.5 if x < 3 else 1.0
 
 
 def elu_slope(x: Any, alpha: Any, scale: Any, input_scale: Any, is_result: Any) -> Any:
     """Returns s for positive x, else s·α·k·exp(k·x), or the same of the result y = s·α·(exp(k·x) − 1)."""
-    if x > 0:
+    if not x <= 0:
         return scale
     return input_scale * (x + scale * alpha) if is_result else input_scale * scale * alpha * np.exp(input_scale * x)
 
@@ -135,10 +136,12 @@ explains_formulas(
             r"g\,(t + x\,\sigma(x)\,(1 - t^2)),\; t = \tanh(\ln(1 + e^{x}))",
             mish_slope,
         ),
-        "hardsigmoid_backward": at_input(
-            "g / 6 if −3 < x < 3 else 0",
-            r"\begin{cases} g / 6 & -3 < x < 3 \\ 0 & \text{else} \end{cases}",
-            lambda x: _SIXTH if -3 < x < 3 else 0.0,
+        "hardsigmoid_backward": Formula(
+            "∂L/∂x = g / 6 if −3 < x < 3 else 0",
+            slope_cases("g / 6", "-3 < x < 3", "0"),
+            lambda g, x: g * _SIXTH if -3 < x < 3 else 0.0,
+            GX,
+            relative=True,
         ),
         "hardswish_backward": at_input(
             "0 if x ≤ −3, g if x ≥ 3, else g·(x / 3 + 1/2)",
@@ -203,8 +206,8 @@ def logit(question: Question) -> Arithmetic:
     write = low_precision_rounding(question, torch.bfloat16, torch.float16)
 
     def function(g: Any, x: Any, eps: Any) -> Any:
-        low = 0.0 if eps is None else eps
-        if x < low or x > 1 - low:
+        low = 0.0 if eps is None else write(eps)
+        if x < low or x > write(1 - low):
             return math.nan if eps is None else 0.0
         return g / write(x * write(1 - x))
 

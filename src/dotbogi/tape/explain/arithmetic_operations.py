@@ -22,9 +22,9 @@ from dotbogi.tape.explain.elementwise import (
     elementwise,
     explains_formulas,
     operands_of,
-    rounded,
     with_multi_tensor_form,
 )
+from dotbogi.tape.explain.number_types import rounded
 from dotbogi.tape.explain.vector_loops import computed_in_vectors
 
 TWO = {"self": "a", "other": "b"}
@@ -39,11 +39,19 @@ LERP = {"self": "a", "end": "b", "weight": "w"}
 
 
 def _is_sum(question: Question, operands: list[Operand], tensors: int) -> bool:
-    """Whether a result is the plain sum of its terms: integers wrap around, and infinities are no sum."""
-    on_tape = [operand for operand in operands if operand.on_tape]
-    exact = all(operand.as_held == operand.content.item(operand.index) for operand in on_tape)
-    is_finite = question.value.dtype.is_floating_point and math.isfinite(question.value.item(question.index))
-    return len(on_tape) >= tensors and exact and is_finite
+    """Whether a result is the plain sum of its terms.
+
+    It is none where integers wrap around, where an operand is rounded first, and where the result is infinite or too
+    small to be held with full precision.
+    """
+    dtype, on_tape = question.value.dtype, [operand for operand in operands if operand.on_tape]
+    if not dtype.is_floating_point or len(on_tape) < tensors:
+        return False
+    if any(operand.as_held != operand.content.item(operand.index) for operand in on_tape):
+        return False
+    magnitude = abs(question.value.item(question.index))
+    is_zero = magnitude == 0 and (tensors > 1 or on_tape[0].as_held == 0)
+    return is_zero or torch.finfo(dtype).tiny <= magnitude < math.inf
 
 
 def _group(operand: Operand, coefficient: float) -> Group:

@@ -68,7 +68,7 @@ explains_formulas(
         "isfinite": _one("|x| < ∞", r"|x| < \infty", np.isfinite),
         "isposinf": _one("x = ∞", r"x = \infty", np.isposinf),
         "isneginf": _one("x = −∞", r"x = -\infty", np.isneginf),
-        "signbit": _one("x < 0", "x < 0", np.signbit),
+        "signbit": _one("the sign of x is −", r"\operatorname{signbit}(x)", np.signbit),
     }
 )
 

@@ -20,26 +20,24 @@ from dotbogi.tape.explain.elementwise import (
     argument,
     elementwise,
     explains_formulas,
-    low_precision_rounding,
     operands_of,
     with_multi_tensor_form,
 )
+from dotbogi.tape.explain.number_types import low_precision_rounding
 from dotbogi.tape.explain.vector_loops import computed_in_vectors
 
 TWO = {"self": "a", "other": "b"}
 POWER = {"self": "x", "exponent": "n"}
 
 
-def on_number(function: Callable[..., float]) -> Callable[..., float]:
-    """Returns a function of Python's ``math`` that answers NaN where it is not defined, as torch does."""
+def sign(x: Any) -> int:
+    """Returns 1, 0 or −1; 0 for NaN, as torch does."""
+    return int(x > 0) - int(x < 0)
 
-    def called(*numbers: Any) -> float:
-        try:
-            return function(*numbers)
-        except ValueError:
-            return math.nan
 
-    return called
+def lgamma(x: Any) -> float:
+    """Returns log |Γ(x)|, which is infinite at 0, −1, −2, …"""
+    return math.inf if x <= 0 and x == np.floor(x) else math.lgamma(x)
 
 
 def _named(name: str, function: Callable[..., Any], relative: bool = False) -> Formula:
@@ -49,8 +47,8 @@ def _named(name: str, function: Callable[..., Any], relative: bool = False) -> F
 explains_formulas(
     {
         "abs": Formula("y = |x|", "y = |x|", abs),
-        "sign": _named("sign", np.sign),
-        "sgn": _named("sign", np.sign),
+        "sign": _named("sign", sign),
+        "sgn": _named("sign", sign),
         "square": Formula("y = x²", "y = x^2", lambda x: x * x, relative=True),
         "sqrt": Formula("y = √x", r"y = \sqrt{x}", np.sqrt, relative=True),
         "exp": Formula("y = exp(x)", "y = e^{x}", np.exp, relative=True),
@@ -65,7 +63,7 @@ explains_formulas(
         "atan2": Formula("y = atan2(a, b)", r"y = \operatorname{atan2}(a, b)", np.arctan2, TWO),
         "erf": _named("erf", math.erf),
         "erfc": _named("erfc", math.erfc),
-        "lgamma": _named("lgamma", on_number(math.lgamma)),
+        "lgamma": _named("lgamma", lgamma),
         "floor": Formula("y = ⌊x⌋", r"y = \lfloor x \rfloor", np.floor),
         "ceil": Formula("y = ⌈x⌉", r"y = \lceil x \rceil", np.ceil),
         "trunc": _named("trunc", np.trunc),
@@ -142,7 +140,7 @@ def logit_of(question: Question) -> Arithmetic:
     write = low_precision_rounding(question, torch.bfloat16, torch.float16)
 
     def function(x: Any, eps: Any) -> Any:
-        one = x if eps is None else np.minimum(np.maximum(x, eps), 1 - eps)
+        one = x if eps is None else np.minimum(np.maximum(x, write(eps)), write(1 - write(eps)))
         return np.log(write(one / write(1 - one)))
 
     formula = Formula("y = log(x / (1 − x))", r"y = \ln\frac{x}{1 - x}", function, {"self": "x", "eps": "ε"})

@@ -17,6 +17,7 @@ import torch
 
 from dotbogi.tape.arithmetic import FUNCTION, SELECTION, Arithmetic, Elements, Group, Numbers
 from dotbogi.tape.explain import Question, explains
+from dotbogi.tape.explain.number_types import held, opmath_dtype, rounded, smallest_normal
 from dotbogi.tape.render.numbers import shown
 from dotbogi.tape.value import Value
 
@@ -127,8 +128,12 @@ def elementwise(question: Question, formula: Formula, elements: Mapping[str, Pla
         return held(computed(formula.function, numbers), dtype)
 
     def scale(numbers: Numbers) -> float:
-        magnitude = abs(result(numbers)) if formula.scale is None else float(computed(formula.scale, numbers))
-        return max(magnitude, _smallest_normal(dtype)) if np.isfinite(magnitude) else 0.0
+        if formula.scale is not None:
+            magnitude = float(computed(formula.scale, numbers))
+        else:
+            entered = [result(numbers)] if formula.relative else [*numbers.tolist(), result(numbers)]
+            magnitude = max((abs(number) for number in entered if np.isfinite(number)), default=0.0)
+        return max(magnitude, smallest_normal(dtype)) if np.isfinite(magnitude) else 0.0
 
     on_tape = [operand for operand in operands if operand.on_tape]
     groups = tuple(Group(one.symbol, Elements.one(one.content, one.index)) for one in on_tape)
@@ -140,7 +145,7 @@ def elementwise(question: Question, formula: Formula, elements: Mapping[str, Pla
         result=result,
         latex=formula.latex,
         numbers=partial(written_out, formula.text, operands),
-        scale=scale if formula.relative or formula.scale else None,
+        scale=scale,
         constants={one.symbol: one.content for one in operands if not one.on_tape and one.content is not None},
         chosen=None if formula.chosen is None else _winner(operands, computed(formula.chosen, terms)),
     )
@@ -232,54 +237,6 @@ def common_dtype(operands: Sequence[Operand]) -> torch.dtype | None:
     return torch.result_type(promoted, numbers[0]) if numbers else promoted.dtype
 
 
-def opmath_dtype(dtype: torch.dtype | None) -> torch.dtype | None:
-    """Returns the type that torch computes in for a type of operands: float32 for bfloat16 and float16."""
-    return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
-
-
-def rounded(number: Any, dtype: torch.dtype | None) -> Any:
-    """Returns a number as a type holds it; what is no number stays as it is."""
-    if dtype is None or isinstance(number, str) or not isinstance(number, (int, float)):
-        return number
-    if dtype == torch.float64:
-        return float(number)
-    if not dtype.is_floating_point:
-        return held(number, dtype)
-    return float(torch.tensor(number, dtype=torch.float64).to(dtype))
-
-
-def held(number: Any, dtype: torch.dtype) -> float:
-    """Returns what becomes of a result in the type that it is held in.
-
-    Integers wrap around, booleans are 0 or 1, floating point overflows to infinity; rounding within the range of
-    normal numbers is left to the tolerance.
-    """
-    if dtype == torch.bool:
-        return float(number != 0)
-    if dtype.is_floating_point:
-        number = float(number)
-        limits = torch.finfo(dtype)
-        if number == 0 or limits.tiny <= abs(number) <= limits.max:
-            return number
-        return float(torch.tensor(number, dtype=torch.float64).to(dtype))
-    if not np.isfinite(number):
-        return float(number)
-    limits = torch.iinfo(dtype)
-    return float((int(number) - limits.min) % (limits.max - limits.min + 1) + limits.min)
-
-
-def low_precision_rounding(question: Question, *dtypes: torch.dtype) -> Callable[[Any], Any]:
-    """Returns how the CPU rounds what it computes on the way to a result of these types; of others not at all."""
-    dtype = question.value.dtype
-    if question.value.device.type != "cpu" or dtype not in dtypes:
-        return lambda number: number
-    return lambda number: np.float64(rounded(float(number), dtype))
-
-
-def _smallest_normal(dtype: torch.dtype) -> float:
-    return torch.finfo(dtype).tiny if dtype.is_floating_point else 0.0
-
-
 def _filled(operands: Sequence[Operand], numbers: Numbers, as_integers: bool) -> Iterator[Any]:
     """Yields the arguments of a formula's function, the terms' numbers in the places of the operands on the tape."""
     terms = iter(numbers)
@@ -290,7 +247,8 @@ def _filled(operands: Sequence[Operand], numbers: Numbers, as_integers: bool) ->
             continue
         if not operand.on_tape or operand.content.dtype != operand.held_as:
             number = rounded(number, operand.held_as)
-        yield int(number) if as_integers and float(number).is_integer() else np.float64(number)
+        is_integer = as_integers and not (operand.held_as and operand.held_as.is_floating_point)
+        yield int(number) if is_integer and float(number).is_integer() else np.float64(number)
 
 
 def written_out(text: str, operands: Sequence[Operand], numbers: Numbers) -> str:

@@ -11,7 +11,7 @@ from dotbogi.language import _
 from dotbogi.tape.arithmetic import FUNCTION, Arithmetic, given
 from dotbogi.tape.explain import Question, explains
 from dotbogi.tape.explain.conversions import conversion
-from dotbogi.tape.explain.elementwise import held
+from dotbogi.tape.explain.number_types import held
 from dotbogi.tape.render.numbers import shown
 from dotbogi.tape.value import Value
 

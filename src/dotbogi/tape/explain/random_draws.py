@@ -9,7 +9,8 @@ import torch
 from dotbogi.language import _
 from dotbogi.tape.arithmetic import Arithmetic, given
 from dotbogi.tape.explain import Question, explains
-from dotbogi.tape.explain.elementwise import Formula, argument, broadcast_index, elementwise, low_precision_rounding
+from dotbogi.tape.explain.elementwise import Formula, argument, broadcast_index, elementwise
+from dotbogi.tape.explain.number_types import low_precision_rounding
 from dotbogi.tape.value import Value
 
 
