@@ -1,4 +1,6 @@
 import math
+import random
+from collections import Counter
 
 import pytest
 
@@ -80,6 +82,23 @@ def test_of_a_run_that_was_not_deterministic_a_weight_is_given(trained: Trained)
     weight = tape.explain(WEIGHT)
     assert weight.kind == "given" and "updates so far: 3" in weight.arithmetic.note
     assert "built with the seed 3" in tape.explain(f"{WEIGHT} @0").arithmetic.note
+
+
+@pytest.mark.parametrize("augmentation", [{"crop": 2, "flip": "random"}, {"rotation": 10.0, "scale": 0.1}])
+def test_whichever_terms_are_opened_it_ends_with_given_numbers(trained: Trained, augmentation: dict) -> None:
+    tape = replay(trained({"data.augmentation": augmentation}, stop=3), step=2)
+    draw, ends = random.Random(5), Counter()
+    for _walk in range(60):
+        at = tape.explain(f"update {WEIGHT}")
+        while len(at.terms):  # a sum may have none: what lies in the padding alone is 0
+            assert at.kind != "unexplained" and at.agrees, at.to_dict(top=6)
+            term = at.terms[draw.randrange(len(at.terms))]
+            following = at.tape.explain_at(term.value_id, term.index)
+            assert following.recorded == term.value
+            at = following
+        assert at.kind != "unexplained" and at.agrees, at.to_dict(top=6)
+        ends[at.arithmetic.note.partition(" ")[0]] += 1
+    assert ends["a"] and ends["an"]  # pixels ("a number of train:7 …") and initial weights
 
 
 @pytest.mark.slow
