@@ -23,14 +23,25 @@ SPECIAL = {
 # Of formulas that are plain text: what KaTeX knows as commands. Whatever else is there stands as text.
 SYMBOLS = {
     "Σ": r"\sum ", "·": r"\cdot ", "−": "-", "√": r"\surd ", "≈": r"\approx ", "≤": r"\le ", "≥": r"\ge ",
-    "×": r"\times ", "∂": r"\partial ", "∞": r"\infty ", "…": r"\dots ", "²": "^{2}", "³": "^{3}", "ε": r"\varepsilon ",
+    "×": r"\times ", "∂": r"\partial ", "∞": r"\infty ", "…": r"\dots ", "ε": r"\varepsilon ", "≠": r"\ne ",
     "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "λ": r"\lambda ", "μ": r"\mu ", "σ": r"\sigma ", "η": r"\eta ",
     "φ": r"\varphi ", "Φ": r"\Phi ", "π": r"\pi ", "α": r"\alpha ", "ρ": r"\rho ", "Δ": r"\Delta ", "θ": r"\theta ",
-    "τ": r"\tau ", "ᵀ": "^{T}", "₁": "_{1}", "₂": "_{2}", "₀": "_{0}", "½": r"\tfrac12 ", "⌊": r"\lfloor ",
-    "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "→": r"\to ", "∈": r"\in ", "‖": r"\Vert ", "'": "'",
-    "#": r"\#", "$": r"\$", "%": r"\%", "&": r"\&", "_": r"\_", "{": r"\{", "}": r"\}", "\\": r"\backslash ",
-    "^": r"\hat{\ }", "~": r"\sim ",
+    "τ": r"\tau ", "ψ": r"\psi ", "Π": r"\prod ", "Γ": r"\Gamma ", "½": r"\tfrac12 ", "⌊": r"\lfloor ",
+    "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "→": r"\to ", "←": r"\leftarrow ", "∈": r"\in ", "‖": r"\Vert ",
+    "′": "'", "–": "-", "ḡ": r"\bar{g}", "#": r"\#", "$": r"\$", "%": r"\%", "&": r"\&", "_": r"\_", "{": r"\{",
+    "}": r"\}", "\\": r"\backslash ", "^": r"\hat{\ }", "~": r"\sim ",
 }  # fmt: skip
+RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵗⁿᵀᵈ", "0123456789-tnTd", strict=True))
+LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊ₜ", "0123456789+t", strict=True))
+ACCENTS = {"\u0302": "hat", "\u0303": "tilde", "\u0304": "bar", "\u0305": "bar"}
+PIECES = re.compile(
+    r"(?P<power>\d[\d.]*e[+-]\d+)"
+    r"|(?P<accent>.[\u0302-\u0305])"
+    rf"|(?P<raised>[{''.join(RAISED)}]+)|(?P<lowered>[{''.join(LOWERED)}]+)"
+    r"|(?P<exponent>\^(?:\w+|\([^()^{}]*\)))|(?P<index>(?<=[^\W\d_])_(?:[A-Za-z0-9]+|\{[A-Za-z0-9,]+\}))"
+    r"|(?P<word>[A-Za-z][A-Za-z]+)|(?P<symbol>.)",
+    re.DOTALL,
+)
 
 
 def to_latex(explanation: Explanation, top: int = 12) -> str:
@@ -58,22 +69,30 @@ def text(words: str) -> str:
 
 
 def _formula(explanation: Explanation) -> str:
-    return explanation.arithmetic.latex or plain_formula(explanation.formula)
+    return explanation.arithmetic.latex or " \\\\\n&\\quad ".join(map(plain_formula, explanation.formula.split("\n")))
 
 
 def plain_formula(formula: str) -> str:
-    """Returns a formula of plain text in LaTeX: words upright, symbols as commands."""
-    parts = re.split(r"([A-Za-z][A-Za-z_]+|.[\u0300-\u036f])", formula)
-    return "".join(_piece(part) for part in parts if part)
+    """Returns a line of a formula of plain text in LaTeX: words upright, symbols as commands."""
+    return "".join(_piece(str(match.lastgroup), match[0]) for match in PIECES.finditer(formula))
 
 
-def _piece(part: str) -> str:
-    if re.fullmatch(r"[A-Za-z][A-Za-z_]+", part):
-        return rf"\mathrm{{{part.replace('_', chr(92) + '_')}}}"
-    if re.fullmatch(r".[\u0300-\u036f]", part):
-        accent = {"\u0302": "hat", "\u0303": "tilde", "\u0304": "bar", "\u0305": "bar"}.get(part[1], "dot")
-        return rf"\{accent}{{{part[0]}}}"
-    return "".join(_symbol(letter) for letter in part)
+def _piece(kind: str, part: str) -> str:
+    match kind:
+        case "power":
+            return _power(part)
+        case "accent":
+            return rf"\{ACCENTS[part[1]]}{{{_symbol(part[0])}}}"
+        case "raised":
+            return f"^{{{''.join(RAISED[letter] for letter in part)}}}"
+        case "lowered":
+            return f"_{{{''.join(LOWERED[letter] for letter in part)}}}"
+        case "exponent" | "index":
+            return f"{part[0]}{{{plain_formula(part[1:].strip('()' if part[0] == '^' else '{}'))}}}"
+        case "word":
+            return rf"\mathrm{{{part}}}"
+        case _:
+            return _symbol(part)
 
 
 def _symbol(letter: str) -> str:
@@ -88,8 +107,10 @@ def _with_numbers(explanation: Explanation, top: int) -> list[str]:
     if explanation.kind in (SELECTION, COPY):
         return [rf"&= {_number(explanation.result)}"]
     if explanation.kind == FUNCTION or explanation.arithmetic.numbers is not None:
-        numbers = plain_formula(formula_with_numbers(explanation, SHORT))
-        return [rf"&\approx {numbers}", rf"&\approx {_number(explanation.result, SHORT)}"]
+        lines = formula_with_numbers(explanation, SHORT).split("\n")
+        first = "&\\approx " if len(lines) == 1 else "&\\quad "
+        numbers = [first + plain_formula(one) for one in lines]
+        return [*numbers, rf"&\approx {_number(explanation.result, SHORT)}"]
     return [rf"&\approx {_number(explanation.result, SHORT)}"]
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dotbogi.tape.explanation import Expanded, Explanation
 
 SYMBOLS = {"stride": "s", "padding": "p", "dilation": "d"}  # in the formulas of windows
+NESTED_TOP = 6  # terms of a number inside another's explanation
 SHORT = 6  # digits inside a formula; the rows below it have all
 
 
@@ -52,7 +53,7 @@ def _nested(one: Expanded, top: int) -> Nested:
     explanation = one.explanation
     parts: list[Part] = [*formula_parts(explanation)]
     if explanation.kind not in (GIVEN, UNEXPLAINED):
-        parts += [*body_parts(explanation, top), agreement(explanation)]
+        parts += [*body_parts(explanation, min(top, NESTED_TOP)), agreement(explanation)]
     return Nested(title(explanation), (*parts, *nested_parts(one.inner, top)))
 
 
@@ -96,6 +97,8 @@ def formula_parts(explanation: Explanation) -> list[Part]:
         return [line(_("given: {note}").format(note=arithmetic.note))]
     if explanation.kind == UNEXPLAINED:
         return [line(Cell(_("no explanation: {note}").format(note=arithmetic.note), "bad"))]
+    if explanation.kind == COPY:
+        return [line(arithmetic.note or _("the same number, at another place:"))]
     parts: list[Part] = [line(Cell(one, "formula"), hanging=4) for one in explanation.formula.split("\n")]
     constants = [
         f"{name} {symbol} = {constant_text(value)}"

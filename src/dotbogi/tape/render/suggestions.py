@@ -19,7 +19,7 @@ PACKETS = (
     ("convolution", "native_batch_norm", "native_layer_norm", "relu", "gelu", "silu", "hardswish"),
     ("max_pool2d_with_indices", "avg_pool2d", "mean", "_adaptive_avg_pool2d", "_softmax"),
 )
-MOST = 9
+MOST = 11
 
 
 def worth_trying(tape: Tape) -> list[str]:

@@ -61,5 +61,7 @@ def _replay(explanation: Explanation) -> list[Part]:
     difference = explanation.replay_difference
     if difference is None:
         return []
-    text = _("replayed: the next weights differ from the stored ones by at most {difference}")
-    return [line(Cell(text.format(difference=shown(difference, 3)), "good" if difference == 0 else "muted"))]
+    if difference == 0:
+        return [line(Cell(_("✓ replayed: the weights after the step are exactly the stored ones"), "good"))]
+    text = _("replayed: the weights after the step differ from the stored ones by at most {difference}")
+    return [line(text.format(difference=shown(difference, 3)))]
