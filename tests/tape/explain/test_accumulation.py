@@ -137,3 +137,24 @@ def test_a_sum_without_one_of_its_terms_is_caught(dtype):
     assert tape.explain(value, (1,)).agrees
     all_but_one = Group("g", Elements(gradient, Elements.every(gradient).index[1:]), 1.0)
     assert not Explanation(tape, "", value, (1,), sum_of_products("y = Σ g", all_but_one), operation).agrees
+
+
+@pytest.mark.parametrize("how", ["sum", "prod", "mean", "amax", "amin"])
+@settings(max_examples=5, deadline=None)
+@given(dtype=DTYPES, index=st.lists(st.integers(0, 3), min_size=4, max_size=6), include_self=st.booleans())
+def test_what_arrives_is_reduced(how, dtype, index, include_self):
+    i = torch.tensor(index)
+    x, v = torch.randn(4, 3, dtype=dtype), torch.randn(len(index), 3, dtype=dtype)
+
+    def function(x, v):
+        return x.scatter_reduce(0, i[:, None].expand(-1, 3), v, how, include_self=include_self)
+
+    explanations = assert_explained(record_function(function, x, v), "scatter_reduce", samples=20)
+    assert max(len(explanation.terms) for explanation in explanations) > int(include_self)
+
+
+def test_the_mean_of_whole_numbers_is_rounded_down():
+    x = torch.tensor([-3.0, 2.0])
+    zeros, index = torch.zeros(2, dtype=torch.int64), torch.tensor([0, 0])
+    tape = record_function(lambda x: zeros.scatter_reduce(0, index, x.long(), "mean", include_self=False), x)
+    assert [explanation.result for explanation in assert_explained(tape, "scatter_reduce", samples=1)] in ([-1], [0])

@@ -1,5 +1,8 @@
 """Operations that move numbers: every element leads to the one that was moved there, or to what was filled in."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -258,6 +261,15 @@ def test_a_scatter_that_reduces_is_not_explained():
     tape = record_function(lambda x: x.scatter(0, index, x, reduce="add"), torch.ones(2))
     (operation,) = operations_called(tape, "scatter")
     assert tape.explain(operation.outputs[0], (0,)).kind == "unexplained"
+
+
+def test_what_was_found_out_goes_with_the_tape():
+    tape = record_function(lambda x: x.roll(1), torch.arange(5.0))
+    assert_explained(tape, "roll")
+    operation = weakref.ref(tape.operations[0])
+    del tape
+    gc.collect()
+    assert operation() is None
 
 
 def test_a_neighbour_or_nothing_in_the_place_of_the_element_is_caught():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dotbogi.tape.arithmetic import REDUCTION, Arithmetic, Elements, Group, Numbers, sum_of_products
+from dotbogi.tape.arithmetic import REDUCTION, Arithmetic, Elements, Group, Indices, Numbers, sum_of_products
 from dotbogi.tape.explain import Question, explains
-from dotbogi.tape.explain.rearrangements import constant, geometry, numbered
+from dotbogi.tape.explain.rearrangements import as_places, constant, geometry, numbered
 from dotbogi.tape.explain.reducing import LOW_PRECISION, rounded, told_rounding
 from dotbogi.tape.operation import Operation, with_tensors
 from dotbogi.tape.value import Value
@@ -35,8 +36,8 @@ class Arrivals:
         elements: the places of what arrives there, in row-major order, ascending for each target (K,).
     """
 
-    targets: NDArray[np.int64]
-    elements: NDArray[np.int64]
+    targets: NDArray[Any]
+    elements: NDArray[Any]
 
     @classmethod
     def of(cls, read: Reading, shape: tuple[int, ...], source: Value) -> Arrivals:
@@ -49,18 +50,17 @@ class Arrivals:
         """
         with torch.no_grad():
             read_numbers = read(numbered(shape))
-        places = torch.arange(source.numel()).reshape(source.shape)
-        if places.dim() == read_numbers.dim() and any(
-            had > needed for had, needed in zip(places.shape, read_numbers.shape, strict=True)
-        ):
-            places = places[tuple(slice(size) for size in read_numbers.shape)]
-        targets = read_numbers.to(torch.int64).flatten().numpy()
+        taken = torch.arange(source.numel()).reshape(source.shape)
+        if taken.dim() == read_numbers.dim():  # of a source that is larger than its index, the first elements
+            taken = taken[tuple(slice(max(size, 1)) for size in read_numbers.shape)]
+        targets = as_places(read_numbers.flatten(), prod(shape))
         order = np.argsort(targets, kind="stable")
-        return cls(targets[order], places.expand(read_numbers.shape).flatten().numpy()[order])
+        return cls(targets[order], as_places(taken.expand(read_numbers.shape).flatten(), source.numel())[order])
 
-    def at(self, number: int) -> NDArray[np.int64]:
+    def at(self, number: int) -> Indices:
         """Returns the places of what arrives at a result, ascending."""
-        return self.elements[slice(*np.searchsorted(self.targets, [number, number + 1]))]
+        first, end = np.searchsorted(self.targets, [number, number + 1])
+        return self.elements[first:end].astype(np.int64)
 
 
 _ARRIVALS: WeakKeyDictionary[Operation, Arrivals] = WeakKeyDictionary()
@@ -89,14 +89,19 @@ def accumulated(
         coefficient: what each arriving element is multiplied with.
         at_once: whether torch rounds a type of low precision once; by default after every addition.
     """
+    arrived = arriving(question, source, read)
+    first = [] if onto is None else [Group("x", Elements.one(onto, question.index), 1.0)]
+    groups = [*first, *([Group(symbol, arrived, coefficient)] if len(arrived) else [])]
+    return summed(question, formula, *groups, at_once=at_once)
+
+
+def arriving(question: Question, source: Value, read: Reading) -> Elements:
+    """Returns which elements of a source arrive at a result; see :meth:`Arrivals.of`."""
     operation, value = question.operation, question.value
     if operation not in _ARRIVALS:
         _ARRIVALS[operation] = Arrivals.of(read, value.shape, source)
     number = int(np.ravel_multi_index(question.index, value.shape)) + 1 if value.shape else 1
-    arriving = Elements(source, places(_ARRIVALS[operation].at(number), source.shape))
-    first = [] if onto is None else [Group("x", Elements.one(onto, question.index), 1.0)]
-    groups = [*first, *([Group(symbol, arriving, coefficient)] if len(arriving) else [])]
-    return summed(question, formula, *groups, at_once=at_once)
+    return Elements(source, places(_ARRIVALS[operation].at(number), source.shape))
 
 
 def summed(question: Question, formula: str, *groups: Group, at_once: bool = False, **constants: Any) -> Arithmetic:
@@ -132,14 +137,15 @@ def _running_sum(products: Numbers, dtype: torch.dtype) -> float:
     return total
 
 
-def places(flat: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
+def places(flat: Indices, shape: tuple[int, ...]) -> Indices:
     """Returns indices (K, number of axes) of places in row-major order."""
     if not shape:
         return np.zeros((len(flat), 0), np.int64)
     return np.stack(np.unravel_index(flat, shape), 1).astype(np.int64)
 
 
-def _tensors(argument: Any) -> Any:
+def read_tensors(argument: Any) -> Any:
+    """Returns an argument with tensors, for reading only, in the values' place."""
     return with_tensors(argument, lambda value: value.view().cpu())
 
 
@@ -147,7 +153,7 @@ def _tensors(argument: Any) -> Any:
 def index_add(question: Question) -> Arithmetic:
     """What was there, and α times every row whose index names this one (torch.Tensor.index_add_)."""
     x, v, dim, alpha = (question.argument(name) for name in ("self", "source", "dim", "alpha"))
-    index = _tensors(question.argument("index"))
+    index = read_tensors(question.argument("index"))
     axes = len(x.shape)
     return accumulated(
         question,
@@ -165,7 +171,7 @@ def index_add(question: Question) -> Arithmetic:
 def scatter_add(question: Question) -> Arithmetic:
     """What was there, and every element whose index names this place (torch.Tensor.scatter_add_)."""
     x, v, dim = (question.argument(name) for name in ("self", "src", "dim"))
-    index = _tensors(question.argument("index"))
+    index = read_tensors(question.argument("index"))
     return accumulated(
         question,
         "y[…,j,…] = x[…,j,…] + Σ_{index[…,i,…]=j} v[…,i,…]",
@@ -179,7 +185,7 @@ def scatter_add(question: Question) -> Arithmetic:
 
 def index_put_accumulated(question: Question) -> Arithmetic:
     """What was there, and every element whose indices name this place (torch.Tensor.index_put_)."""
-    indices = _tensors(question.argument("indices"))
+    indices = read_tensors(question.argument("indices"))
     return accumulated(
         question,
         "y[j] = x[j] + Σ_{index[i]=j} v[i]",
@@ -192,7 +198,7 @@ def index_put_accumulated(question: Question) -> Arithmetic:
 
 def put_accumulated(question: Question) -> Arithmetic:
     """What was there, and every element whose index names this place (torch.Tensor.put_)."""
-    index = _tensors(question.argument("index"))
+    index = read_tensors(question.argument("index"))
     return accumulated(
         question,
         "y.flatten()[j] = x.flatten()[j] + Σ_{index[i]=j} v[i]",
@@ -206,7 +212,7 @@ def put_accumulated(question: Question) -> Arithmetic:
 @explains("embedding_dense_backward")
 def embedding_dense_backward(question: Question) -> Arithmetic:
     """The gradients of every place that this row was looked up for (torch.nn.functional.embedding)."""
-    indices, padding = _tensors(question.argument("indices")), question.argument("padding_idx")
+    indices, padding = read_tensors(question.argument("indices")), question.argument("padding_idx")
     row = question.index[0]
     count = int((indices == row).sum()) if question.argument("scale_grad_by_freq") else 1
 

@@ -154,25 +154,28 @@ def _moved(operation: Operation, names: Sequence[str]) -> list[Value]:
 
 
 # By the operation, and without the values in it, which would keep the operation alive.
-_NUMBERS: WeakKeyDictionary[Operation, list[NDArray[np.int64]]] = WeakKeyDictionary()
+_NUMBERS: WeakKeyDictionary[Operation, list[NDArray[Any]]] = WeakKeyDictionary()
 
 
-def _numbers(operation: Operation, names: Sequence[str]) -> list[NDArray[np.int64]]:
+def _numbers(operation: Operation, names: Sequence[str]) -> list[NDArray[Any]]:
     """Returns, for every element of every result, the number of the element that was moved there, 0 for none.
 
     The operands' elements are counted through from 1, in row-major order.
     """
     if operation not in _NUMBERS:
-        moved = {value.id: start for value, start in _starts(_moved(operation, names))}
-        result = _run_on_numbers(operation, names, moved)
+        values = _moved(operation, names)
+        starts = np.cumsum([0, *(value.numel() for value in values)]).tolist()
+        result = _run_on_numbers(
+            operation, names, {value.id: start for value, start in zip(values, starts, strict=False)}
+        )
         results: list[Tensor] = list(result) if isinstance(result, (list, tuple)) else [result]
-        _NUMBERS[operation] = [one.to(torch.int64).contiguous().numpy() for one in results]
+        _NUMBERS[operation] = [as_places(one, starts[-1]) for one in results]
     return _NUMBERS[operation]
 
 
-def _starts(values: list[Value]) -> list[tuple[Value, int]]:
-    ends = np.cumsum([0, *(value.numel() for value in values)]).tolist()
-    return list(zip(values, ends, strict=False))
+def as_places(numbers: Tensor, largest: int) -> NDArray[Any]:
+    """Returns whole numbers in the smallest type that holds them, since they are kept."""
+    return numbers.numpy().astype(np.min_scalar_type(largest))
 
 
 def _run_on_numbers(operation: Operation, names: Sequence[str], starts: dict[int, int]) -> Any:
