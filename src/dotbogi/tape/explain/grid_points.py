@@ -1,12 +1,12 @@
 """Where in an image a grid's point lies, and how much of each of the pixels around it holds.
 
-Source: pytorch.org/docs/stable/generated/torch.nn.functional.grid_sample.html; the order of the steps, each of which
-is rounded to the grid's type, is that of aten/src/ATen/native/cpu/GridSamplerKernel.cpp.
+Source: pytorch.org/docs/stable/generated/torch.nn.functional.grid_sample.html. The order of the steps is that of
+aten/src/ATen/native/cpu/GridSamplerKernel.cpp, each rounded to the grid's type (on other devices at least to float32):
+of an image of some hundred pixels the rounding of a point's place would otherwise be seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,20 +16,11 @@ from numpy.typing import NDArray
 
 from dotbogi.tape.arithmetic import Numbers
 from dotbogi.tape.explain import Question
+from dotbogi.tape.explain.low_precision import rounds_on_the_way
+from dotbogi.tape.explain.reducing import LOW_PRECISION
 
 ZEROS, BORDER, REFLECTION = 0, 1, 2
 BILINEAR, NEAREST = 0, 1
-
-Rounding = Callable[[Any], NDArray[np.float64]]
-
-
-def rounding_to(dtype: torch.dtype) -> Rounding:
-    """Returns what rounds float64 numbers to another type, and gives them back in float64."""
-
-    def round_to(numbers: Any) -> NDArray[np.float64]:
-        return torch.as_tensor(numbers, dtype=torch.float64).to(dtype).double().numpy()
-
-    return round_to
 
 
 @dataclass(frozen=True)
@@ -40,13 +31,23 @@ class Axis:
         size: of the image, in pixels.
         padding: what lies outside: ``ZEROS``, the ``BORDER``'s pixel, or a ``REFLECTION``.
         align_corners: whether −1 and 1 are the centres of the corner pixels, or their outer edges.
-        round_to: of every step.
+        dtype: that every step is rounded to.
     """
 
     size: int
     padding: int
     align_corners: bool
-    round_to: Rounding
+    dtype: torch.dtype
+
+    def round_to(self, numbers: Any) -> NDArray[np.float64]:
+        """Returns numbers as the type of the steps holds them, in float64."""
+        return torch.as_tensor(numbers, dtype=torch.float64).to(self.dtype).double().numpy()
+
+    def weights(self, pixels: Numbers, place: Any) -> Numbers:
+        """Returns how much of the pixel at a place points hold: 1 − distance, 0 beyond 1."""
+        first = np.floor(pixels)
+        beyond = self.round_to(pixels - first)
+        return np.where(place == first, self.round_to(1 - beyond), np.where(place == first + 1, beyond, 0.0))
 
     @property
     def factor(self) -> float:
@@ -60,9 +61,7 @@ class Axis:
 
     def located(self, grid: Numbers) -> tuple[Numbers, Numbers]:
         """Returns where points lie, in pixels, and the derivative of that, both (K,)."""
-        pixels = self.round_to(self.round_to(grid + 1) * self.factor)
-        if not self.align_corners:
-            pixels = self.round_to(pixels - 0.5)
+        pixels = self._unnormalised(self.round_to(grid + 1))
         slope = np.full_like(pixels, self.factor)
         if self.padding == REFLECTION:
             pixels, sign = self._reflected(pixels)
@@ -72,6 +71,14 @@ class Axis:
             slope = slope * ((pixels > 0) & (pixels < self.last))
             pixels = np.clip(pixels, 0, self.last)
         return pixels, slope
+
+    def _unnormalised(self, distance: Numbers) -> Numbers:
+        if self.align_corners:
+            return self.round_to(distance * self.factor)
+        if self.dtype in LOW_PRECISION:
+            return self.round_to(self.round_to(distance * self.factor) - 0.5)
+        # One rounding: processors multiply and add in one step.
+        return self.round_to(multiplied_and_added(distance, self.factor, -0.5))
 
     def _reflected(self, pixels: Numbers) -> tuple[Numbers, Numbers]:
         low = 0.0 if self.align_corners else -0.5
@@ -106,7 +113,7 @@ class Sampling:
         common = (
             int(question.argument("padding_mode")),
             bool(question.argument("align_corners")),
-            rounding_to(grid.dtype),
+            grid.dtype if rounds_on_the_way(grid) or grid.dtype == torch.float64 else torch.float32,
         )
         return cls(Axis(image.shape[2], *common), Axis(image.shape[3], *common))
 
@@ -116,8 +123,17 @@ class Sampling:
         return f"{self.width.formula('p', 'g₀', 'W')}, {self.height.formula('q', 'g₁', 'H')}"
 
 
-def weight_of(pixels: Numbers, place: Any, round_to: Rounding) -> Numbers:
-    """Returns how much of the pixel at a place points hold, along one axis: 1 − distance, 0 beyond 1."""
-    first = np.floor(pixels)
-    beyond = round_to(pixels - first)
-    return np.where(place == first, round_to(1 - beyond), np.where(place == first + 1, beyond, 0.0))
+def multiplied_and_added(a: Numbers, b: float, c: float) -> Numbers:
+    """Returns a·b + c with one rounding to float64 at the end.
+
+    Source: Dekker 1971, "A floating-point technique for extending the available precision", Numerische Mathematik 18;
+    Knuth, The Art of Computer Programming 2, 4.2.2 (the exact error of a sum).
+    """
+    product = a * b
+    a_high, b_high = (134217729.0 * one - (134217729.0 * one - one) for one in (a, b))  # 2²⁷ + 1
+    a_low, b_low = a - a_high, b - b_high
+    product_error = a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+    total = product + c
+    part = total - product
+    sum_error = (product - (total - part)) + (c - part)
+    return total + (sum_error + product_error)

@@ -19,9 +19,10 @@ from dotbogi.tape.arithmetic import (
     unexplained,
 )
 from dotbogi.tape.explain import Question, explains
-from dotbogi.tape.explain.grid_points import BILINEAR, NEAREST, Sampling, weight_of
+from dotbogi.tape.explain.grid_points import BILINEAR, NEAREST, Sampling
 from dotbogi.tape.explain.indices import columns, combinations
-from dotbogi.tape.explain.reducing import LOW_PRECISION, reduction_of, told_rounding
+from dotbogi.tape.explain.low_precision import rounds_on_the_way
+from dotbogi.tape.explain.reducing import reduction_of, told_rounding
 from dotbogi.tape.value import Value
 
 
@@ -71,13 +72,13 @@ def pixels_around(sampling: Sampling, p: float, q: float) -> tuple[Indices, Indi
 def _bilinear(question: Question, sampling: Sampling, p: float, q: float) -> Arithmetic:
     b, c, i, j = question.index
     rows, places = pixels_around(sampling, p, q)
-    dtype = question.value.dtype
+    rounds = rounds_on_the_way(question.value)
     formula = f"y[b,c,i,j] = Σ x[b,c,v,u]·(1−|p−u|)·(1−|q−v|),  {sampling.formula}"
     if not len(rows):
         return sum_of_products("y = 0   (outside)", p=p, q=q)
-    weighed = partial(_weighed, sampling=sampling, rows=rows, places=places, rounds=dtype in LOW_PRECISION)
+    weighed = partial(_weighed, sampling=sampling, rows=rows, places=places, rounds=rounds)
     return reduction_of(
-        formula + told_rounding("every step", dtype),
+        formula + (told_rounding("every step", question.value.dtype) if rounds else ""),
         [
             ("x", Elements(question.argument("input"), columns(b, c, rows, places))),
             ("g", Elements(question.argument("grid"), columns(b, i, j, np.arange(2)))),
@@ -94,7 +95,7 @@ def _weighed(x: Numbers, g: Numbers, *, sampling: Sampling, rows: Indices, place
     """Returns the sum so far after every pixel, (K,)."""
     p, q = sampling.width.located(g[:1])[0], sampling.height.located(g[1:])[0]
     step = sampling.width.round_to if rounds else np.asarray
-    weights = step(weight_of(p, places, sampling.width.round_to) * weight_of(q, rows, sampling.height.round_to))
+    weights = step(sampling.width.weights(p, places) * sampling.height.weights(q, rows))
     total, sums = 0.0, []
     for product in step(x * weights):
         total = float(step(total + product))
