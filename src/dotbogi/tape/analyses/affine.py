@@ -61,8 +61,8 @@ def _relu(operation: Operation, of: Operand) -> list[Tensor]:
 
 def _leaky_relu(operation: Operation, of: Operand) -> list[Tensor]:
     x = operation.argument("self")
-    slopes = torch.where(x.view().cpu() > 0, 1.0, float(operation.argument("negative_slope")))
-    return [of(x) * slopes.double()]
+    passes = x.view().cpu() > 0
+    return [of(x) * passes + of(x) * ~passes * float(operation.argument("negative_slope"))]
 
 
 def _clamped(operation: Operation, of: Operand) -> list[Tensor] | None:

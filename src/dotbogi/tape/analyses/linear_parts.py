@@ -108,6 +108,8 @@ class _Sweep:
         values = {place_of(one): one for one in self._tape.values.values() if one.memory is not None}
         for operation in reversed(self._tape.operations):
             written = Written(operation)
+            if any(place_of(value) == self._source for value in written.made):
+                break  # what made the input itself
             wanted = [(value, self._slopes.of(value)) for value in written.made if self._slopes.has(value)]
             wanted = [(value, slopes.clone()) for value, slopes in wanted if slopes.any()]
             for before, after in written.steps:
