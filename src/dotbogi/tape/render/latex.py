@@ -38,7 +38,7 @@ PIECES = re.compile(
     r"(?P<power>\d[\d.]*e[+-]\d+)"
     r"|(?P<accent>.[\u0302-\u0305])"
     rf"|(?P<raised>[{''.join(RAISED)}]+)|(?P<lowered>[{''.join(LOWERED)}]+)"
-    r"|(?P<exponent>\^(?:\w+|\([^()^{}]*\)))|(?P<index>(?<=[^\W\d_])_(?:[A-Za-z0-9]+|\{[A-Za-z0-9,]+\}))"
+    r"|(?P<exponent>\^(?:\w+|\([^()^{}]*\)))|(?P<index>(?<=[^\W\d_])_(?:[A-Za-z0-9]+|\{[^{}]*\}|\([^()]*\)))"
     r"|(?P<word>[A-Za-z][A-Za-z]+)|(?P<symbol>.)",
     re.DOTALL,
 )

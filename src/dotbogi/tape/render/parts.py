@@ -136,10 +136,10 @@ def body_parts(explanation: Explanation, top: int) -> list[Part]:
     if explanation.kind == SELECTION and is_pooling_window(explanation):
         return [*pooling_parts(explanation), *_winner(explanation)]
     if explanation.kind == SELECTION:
-        return [_operands(explanation, top), *_winner(explanation)]
+        return [*_operands(explanation, top), *_winner(explanation)]
     if explanation.kind == COPY:
-        return [_operands(explanation, top)]
-    return [*_with_numbers(explanation), _operands(explanation, top)]
+        return _operands(explanation, top)
+    return [*_with_numbers(explanation), *_operands(explanation, top)]
 
 
 def _with_numbers(explanation: Explanation) -> list[Part]:
@@ -160,8 +160,10 @@ def _with_numbers(explanation: Explanation) -> list[Part]:
     ]
 
 
-def _operands(explanation: Explanation, top: int) -> Rows:
+def _operands(explanation: Explanation, top: int) -> list[Part]:
     """Returns a row per value: its symbol, its number, its address."""
+    if not len(explanation.terms):
+        return []
     terms, groups = explanation.terms, explanation.arithmetic.groups
     order = sorted(terms.order()[:top])
     symbols = [group.symbol for group in groups for _unused in range(len(group.elements))]
@@ -175,7 +177,7 @@ def _operands(explanation: Explanation, top: int) -> Rows:
         rows.append([Cell(mark, style), number, Cell(term.address, style)])
     if len(order) < len(terms):
         rows.append([Cell("  …"), *row("", rest_words(len(terms) - len(order)), 2)])
-    return Rows([], rows, "lrl")
+    return [Rows([], rows, "lrl")]
 
 
 def _winner(explanation: Explanation) -> list[Part]:

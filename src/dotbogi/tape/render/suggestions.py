@@ -26,7 +26,7 @@ def worth_trying(tape: Tape) -> list[str]:
     """Returns addresses that are on a tape and explained, the earliest operations first."""
     found: dict[str, None] = {}
     for value in _candidates(tape):
-        if value.is_kept and value.numel() and value.memory is not None:
+        if value.numel() and value.memory is not None:
             address = tape.address(value, _interesting(value))
             if tape.explain(address).kind not in (GIVEN, UNEXPLAINED):
                 found.setdefault(address)
