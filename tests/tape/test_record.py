@@ -1,6 +1,8 @@
 """Any eager module can be recorded, and what is recorded is what was."""
 
+import gc
 import threading
+import weakref
 
 import pytest
 import torch
@@ -284,3 +286,30 @@ def test_a_sparse_tensor_is_kept_and_not_explained() -> None:
     value = next(value for operation in tape.operations for value in operation.outputs if value.memory is None)
     explanation = tape.explain(value, (0, 0))
     assert explanation.kind == "unexplained" and "sparse" in explanation.arithmetic.note
+
+
+def test_a_tape_that_is_dropped_is_gone_at_once() -> None:
+    tape = record(Net(), (IMAGES, LABELS), loss="cross-entropy", optimizer="adam")
+    convolution = tape.operations[0]
+    memory = weakref.ref(tape.names.given["gradient fc.weight"])
+    overwritten = next(one for one in tape.operations if one.packet == "relu_").inputs[0]
+    assert not overwritten.is_kept
+    gc.disable()
+    try:
+        del tape
+        assert memory() is None
+    finally:
+        gc.enable()
+    assert convolution.outputs[0].tensor().shape == (3, 4, 8, 8)
+    with pytest.raises(TapeError, match="The tape that this value was recorded on is gone"):
+        overwritten.tensor()
+
+
+def test_weights_are_not_copied_before_somebody_writes_into_them() -> None:
+    model = Net().eval()
+    tape = record(model, IMAGES)
+    assert torch._C._is_cow_tensor(tape.names.given["fc.weight"].view())
+    before = tape.value("fc.weight[3,4]")
+    with torch.no_grad():
+        model.fc.weight.add_(1)
+    assert tape.value("fc.weight[3,4]") == before == pytest.approx(float(model.fc.weight[3, 4].detach()) - 1)

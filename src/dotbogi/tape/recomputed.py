@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -26,7 +27,8 @@ class Recomputation:
     """
 
     def __init__(self, operations: Sequence[Operation], threads: int | None) -> None:
-        self._operations = operations
+        # Weak, or values and operations would hold each other, and a tape that is dropped stay until it is collected.
+        self._references = [weakref.ref(operation) for operation in operations]
         self._threads = threads
         self._recent: OrderedDict[Place, UntypedStorage] = OrderedDict()
 
@@ -66,20 +68,20 @@ class Recomputation:
         return execution.contents[place]
 
     @cached_property
-    def _writers(self) -> Mapping[Place, Operation]:
+    def _writers(self) -> Mapping[Place, weakref.ref[Operation]]:
         # The first that shows a version of a memory is the one that wrote it: views come later.
-        found: dict[Place, Operation] = {}
-        for operation in self._operations:
-            for value in operation.outputs:
+        found: dict[Place, weakref.ref[Operation]] = {}
+        for reference in self._references:
+            for value in _there(reference).outputs:
                 if value.memory is not None:
-                    found.setdefault(place_of(value), operation)
+                    found.setdefault(place_of(value), reference)
         return found
 
     def _needed(self, place: Place) -> list[Operation]:
         found: dict[int, Operation] = {}
         waiting = [place]
         while waiting:
-            writer = self._writers[waiting.pop()]
+            writer = _there(self._writers[waiting.pop()])
             if writer.index not in found:
                 found[writer.index] = writer
                 waiting += [place_of(value) for value in writer.inputs if _is_missing(value)]
@@ -90,6 +92,15 @@ class Recomputation:
                 fix=_("Ask for a number that was written there later."),
             )
         return operations
+
+
+def _there(reference: weakref.ref[Operation]) -> Operation:
+    operation = reference()
+    if operation is None:
+        raise TapeError(
+            _("The tape that this value was recorded on is gone."), fix=_("Keep the tape while you use its values.")
+        )
+    return operation
 
 
 def _is_missing(value: Value) -> bool:

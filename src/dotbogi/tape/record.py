@@ -69,7 +69,7 @@ def record(
     with ExitStack() as stack:
         stack.enter_context(torch.enable_grad())
         if not keep:
-            stack.enter_context(left_untouched(model, stepper))
+            stack.enter_context(left_untouched(model, stepper, rules.scaler))
         stack.enter_context(_contents_put_back(recorder, model, stepper, keep))
         stack.enter_context(plain_arithmetic(stepper))
         try:
@@ -179,11 +179,12 @@ def _contents_put_back(
     try:
         yield
     finally:
+        models_own = recorder.memories_of([*model.parameters(), *model.buffers()])
         for memory in recorder.memories.values():
-            if memory.outside and not keep:
+            if memory.outside and memory.version and not keep:
                 memory.put_back()
-            if memory.outside:
-                memory.let_go()
+            elif memory.outside:
+                memory.let_go(lazily=memory in models_own)
         if keep:
             _let_go_of_what_stays(recorder, model, optimizer)
 
@@ -195,9 +196,9 @@ def _let_go_of_what_stays(recorder: Recorder, model: nn.Module, optimizer: torch
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     of_groups = [part for group in groups for key, part in group.items() if key != "params"]
     stays = tensors_in([gradients, list(model.buffers()), list(states), of_groups])
-    memories = [recorder.memory_of_known(tensor) for tensor in stays]
-    for memory in {id(memory): memory for memory in memories if memory is not None and not memory.outside}.values():
-        memory.let_go()
+    for memory in recorder.memories_of(stays):
+        if not memory.outside:
+            memory.let_go()
 
 
 def _names_before(model: nn.Module, optimizer: torch.optim.Optimizer | None, recorder: Recorder) -> Names:
@@ -226,7 +227,7 @@ def _names_after(
     optimizer: torch.optim.Optimizer | None,
     recorder: Recorder,
 ) -> None:
-    output, loss = outcome
+    _output, loss = outcome
     names.calls = recorder.path.calls
     root = next(call for call in names.calls if not call.name)
     _numbered(names.given, "input", root.inputs)

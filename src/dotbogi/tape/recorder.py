@@ -74,9 +74,10 @@ class Recorder(TorchDispatchMode):
             self._count += 1
         return known[1]
 
-    def memory_of_known(self, tensor: Tensor) -> Memory | None:
-        """Returns a tensor's memory, or ``None`` where the recording has not met it."""
-        return self.memories.get(tensor.untyped_storage()._cdata) if _is_plain(tensor) else None
+    def memories_of(self, tensors: Iterable[Tensor]) -> set[Memory]:
+        """Returns the memories of those tensors that the recording has met."""
+        places = (tensor.untyped_storage()._cdata for tensor in tensors if _is_plain(tensor))
+        return {self.memories[place] for place in places if place in self.memories}
 
     def _memory_of(self, tensor: Tensor) -> Memory:
         storage = tensor.untyped_storage()
@@ -171,7 +172,7 @@ class Recorder(TorchDispatchMode):
         if before is not None and not is_written:
             memory.values[key] = before  # the same window as before: later readers are told what it was first
         if is_new or is_written:
-            memory.writes.append(value)
+            memory.add_write(value, is_repeatable=is_repeatable(operation))
             memory.keep(storage if is_kept and operation.packet not in EMPTY else None)
         if is_new:
             memory.begins_inside()
@@ -184,6 +185,30 @@ class Recorder(TorchDispatchMode):
 
 
 EMPTY = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
+
+
+# What takes long, or reads so much that running it again would: its results are copied before they are overwritten.
+COSTLY = (
+    "convolution",
+    "mm",
+    "addmm",
+    "bmm",
+    "baddbmm",
+    "attention",
+    "grid_sampler",
+    "sort",
+    "index",
+    "scatter",
+    "copy",
+)
+
+
+def is_repeatable(operation: Operation) -> bool:
+    """Whether running an operation again is cheaper than copying what it wrote."""
+    packet = operation.packet
+    if packet in EMPTY or draws_at_random(operation.overload):
+        return False
+    return not any(packet.startswith(word) or f"_{word}" in packet for word in COSTLY)
 
 
 def draws_at_random(overload: Any) -> bool:

@@ -2,14 +2,17 @@
 
 A storage is a row of versions: whatever writes into it, through any of the tensors that share it,
 makes the next one. A value is a window on one version. The newest version is the live storage
-itself; a version is copied only when it is about to be overwritten.
+itself; a version is copied only when it is about to be overwritten, and not even then where the
+operation that wrote it is easily run again.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, UntypedStorage
@@ -23,6 +26,17 @@ if TYPE_CHECKING:
 
 Key = tuple[int, int, tuple[int, ...], tuple[int, ...], torch.dtype]
 
+MOST_SPARED = 8  # versions after each other that are computed again, one from the other
+
+
+def lazy_clone(storage: UntypedStorage) -> UntypedStorage:
+    """Returns a copy that is only made when somebody writes into it, or into what it is a copy of."""
+    content = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
+    try:
+        return torch._lazy_clone(content).untyped_storage()  # pyright: ignore[reportPrivateUsage]
+    except (AttributeError, RuntimeError):  # an older torch, or memory that other processes share
+        return storage.clone()
+
 
 class Memory:
     """A storage through its versions.
@@ -33,14 +47,16 @@ class Memory:
 
     Attributes:
         version: of what lies in the live storage now.
-        values: every value of any version, by version, offset, shape, strides and type.
-        writes: the values that operations wrote, in their order; empty for what came from outside.
+        values: every value of any version, by version, offset, shape, strides and type. Like the writes these are
+            weak references: operations and names hold the values, and a tape that is dropped is gone at once.
         outside: whether it was there before the recording.
+        is_repeatable: whether what lies in the live storage is easily computed again, so that it need not be copied.
         recompute: returns the content at a version that was not kept, or ``None`` (see :mod:`dotbogi.tape.execution`).
     """
 
     __slots__ = (
-        *("_anchor", "_found", "_live", "_past", "number", "outside", "recompute", "values", "version", "writes"),
+        *("_anchor", "_found", "_live", "_past", "_spared", "_writes"),
+        *("is_repeatable", "number", "outside", "recompute", "values", "version"),
     )
 
     def __init__(self, storage: UntypedStorage, number: int) -> None:
@@ -51,15 +67,36 @@ class Memory:
         self._anchor = StorageWeakRef(storage)
         self.number = number
         self.version = 0
-        self.values: dict[Key, Value] = {}
-        self.writes: list[Value] = []
+        self.values: WeakValueDictionary[Key, Value] = WeakValueDictionary()
+        self._writes: list[weakref.ref[Value]] = []
         self.outside = True
+        self.is_repeatable = False
+        self._spared = 0
         self.recompute: Callable[[Memory, int], UntypedStorage] | None = None
 
     def begins_inside(self) -> None:
         """Says that the recording made it, so that nothing is to be put back."""
         self.outside = False
         self._found = None
+
+    @property
+    def writes(self) -> list[Value]:
+        """The values that operations wrote, in their order; empty for what came from outside."""
+        return [value for reference in self._writes if (value := reference()) is not None]
+
+    @writes.setter
+    def writes(self, values: Iterable[Value]) -> None:
+        self._writes = [weakref.ref(value) for value in values]
+
+    def add_write(self, value: Value, *, is_repeatable: bool) -> None:
+        """Adds a value that an operation has just written.
+
+        Args:
+            value: of the live version.
+            is_repeatable: whether the operation may be run again in place of a copy.
+        """
+        self._writes.append(weakref.ref(value))
+        self.is_repeatable = is_repeatable
 
     def keep(self, storage: UntypedStorage | None) -> None:
         """Keeps the live version from now on, or does not keep it where ``None``."""
@@ -70,16 +107,22 @@ class Memory:
         return self._live if version == self.version else self._past.get(version)
 
     def before_overwriting(self) -> None:
-        """Copies the live version, and begins the next one."""
-        if self._live is not None:
+        """Copies the live version where it could not easily be computed again, and begins the next one."""
+        spare = self.is_repeatable and self._spared < MOST_SPARED
+        self._spared = self._spared + 1 if spare else 0
+        if self._live is not None and not spare:
             self._past[self.version] = self._live.clone()
         self.version += 1
 
-    def let_go(self) -> None:
-        """Takes a copy of the live version, so that nothing outside can change it any more."""
+    def let_go(self, *, lazily: bool = False) -> None:
+        """Takes a copy of the live version, so that nothing outside can change it any more.
+
+        Args:
+            lazily: copy only when somebody writes into the one or the other, where torch can do that.
+        """
         self._found = None
         if self._live is not None:
-            self._live = self._live.clone()
+            self._live = lazy_clone(self._live) if lazily else self._live.clone()
 
     def with_contents(self, contents: Mapping[int, UntypedStorage]) -> Memory:
         """Returns a memory of the same versions that shares the content of those that are not given."""
@@ -88,20 +131,28 @@ class Memory:
         twin.number, twin.outside, twin.version = self.number, self.outside, self.version
         twin._past = {**self._past, **contents}
         twin._live = twin._past.pop(self.version, self._live)
-        twin.values, twin.writes = {}, []
+        twin.values, twin._writes = WeakValueDictionary(), []
+        twin.is_repeatable, twin._spared = False, 0
         return twin
 
     def put_back(self) -> None:
-        """Writes the first version back into the live storage, and keeps a copy of what was there."""
+        """Writes the first version back into the live storage, and keeps a copy of what was there.
+
+        What is easily computed again is not copied.
+        """
         found, first = self._found, self._past.get(0)
         if found is not None and first is not None:
-            self.let_go()
+            if self.is_repeatable:
+                self._live = self._found = None
+            else:
+                self.let_go()
             found.copy_(first)
 
     def owner(self, version: int, offset: int) -> Value | None:
         """Returns the value whose writing put the element there that lies at an offset at a version."""
-        for value in reversed(self.writes):
-            if value.version <= version and value.index_at(offset) is not None:
+        for reference in reversed(self._writes):
+            value = reference()
+            if value is not None and value.version <= version and value.index_at(offset) is not None:
                 return value
         return None
 
@@ -117,12 +168,12 @@ class Value:
 
     Attributes:
         whole: a sparse or quantised tensor itself, else ``None``.
-        operation: what made it, or ``None`` where it came from outside or is another window on what was made.
         output: its position among what the operation returned.
     """
 
     __slots__ = (
-        *("device", "dtype", "id", "memory", "offset", "operation", "output", "shape", "stride", "version", "whole"),
+        *("device", "dtype", "id", "memory", "offset", "output", "shape", "stride", "version", "whole"),
+        *("__weakref__", "_operation"),
     )
 
     def __init__(self, number: int, memory: Memory | None, version: int, tensor: Tensor) -> None:
@@ -135,8 +186,17 @@ class Value:
         self.whole = None if memory else tensor.detach().clone()
         self.dtype = tensor.dtype
         self.device = tensor.device
-        self.operation: Operation | None = None
+        self._operation: weakref.ref[Operation] | None = None
         self.output = 0
+
+    @property
+    def operation(self) -> Operation | None:
+        """What made it, or ``None`` where it came from outside or is another window on what was made."""
+        return None if self._operation is None else self._operation()
+
+    @operation.setter
+    def operation(self, operation: Operation) -> None:
+        self._operation = weakref.ref(operation)
 
     def tensor(self) -> Tensor:
         """Returns what it held, as a copy of its own."""
