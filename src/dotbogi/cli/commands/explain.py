@@ -37,11 +37,22 @@ from dotbogi.language import mark
     help=mark("A forward pass or a training step; else what the address needs."),
 )
 @click.option(
-    "--epoch", cls=Option, type=click.IntRange(min=0), help=mark("At the beginning of a run's epoch, from 0.")
+    "--epoch",
+    cls=Option,
+    metavar="N",
+    type=click.IntRange(min=0),
+    help=mark("At the beginning of a run's epoch, from 0."),
 )
-@click.option("--at", cls=Option, type=click.IntRange(min=0), help=mark("At a run's step, from 0."))
-@click.option("--expand", cls=Option, type=click.IntRange(min=0), default=0, help=mark("Open the terms, so many deep."))
-@click.option("--top", cls=Option, type=click.IntRange(min=1), help=mark("How many terms, the largest."))
+@click.option("--at", cls=Option, metavar="N", type=click.IntRange(min=0), help=mark("At a run's step, from 0."))
+@click.option(
+    "--expand",
+    cls=Option,
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    help=mark("Open the terms, so many deep."),
+)
+@click.option("--top", cls=Option, metavar="N", type=click.IntRange(min=1), help=mark("How many terms, the largest."))
 @click.option(
     "--what-if", "what_if", cls=Option, metavar="ADDRESS=VALUE", multiple=True, help=mark("Change a number, and see.")
 )

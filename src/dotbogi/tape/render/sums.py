@@ -60,7 +60,7 @@ def _rest(explanation: Explanation, shown: int) -> list[float]:
 def _headings(has_factors: bool) -> list[str]:
     if not has_factors:
         return [_("value"), _("address")]
-    return [_("product"), _("value"), _("factor"), _("addresses of value · factor")]
+    return [_("product"), _("value"), _("coefficient"), _("addresses of value · coefficient")]
 
 
 def _term_rows(shown: Sequence[Term], products: Sequence[float], notation: Notation) -> list[list[Cell]]:

@@ -178,4 +178,4 @@ def _row(row: Sequence[Text], widths: Sequence[int], align: str) -> Text:
 
 def _nested(part: Nested, width: int) -> Iterator[Text]:
     for position, text in enumerate(laid_out([part.title, *part.parts], width - 2)):
-        yield Text("┌ " if position == 0 else "│ ", "dim") + text
+        yield Text().append("┌ " if position == 0 else "│ ", "dim").append_text(text)

@@ -147,7 +147,11 @@ def _grids(channel: Channel, notation: Notation, digits: int) -> tuple[Grid, ...
 
 
 def _cells(grid: Numbers, notation: Notation) -> list[list[Cell | None]]:
-    return [[None if np.isnan(number) else signed(notation(number)) for number in row.tolist()] for row in grid]
+    return [[None if np.isnan(number) else _cell(number, notation) for number in row.tolist()] for row in grid]
+
+
+def _cell(number: float, notation: Notation) -> Cell:
+    return signed(notation(number)) if number else Cell("0", "muted")
 
 
 def _sums(explanation: Explanation, strongest: Sequence[Channel], top: int) -> Rows:
@@ -195,7 +199,11 @@ def pooling_parts(explanation: Explanation) -> list[Part]:
     cells: list[list[Cell | None]] = [[None] * len(columns) for _unused in rows]
     for position, (at_row, at_column) in enumerate(index):
         text = notation(float(values[position]))
-        cell = Cell(f"▸{text}", "chosen") if position == chosen else signed(text)
+        cell = (
+            Cell(f"▸{text}", "chosen")
+            if position == chosen
+            else (signed(text) if values[position] else Cell("0", "muted"))
+        )
         cells[int(np.searchsorted(rows, at_row))][int(np.searchsorted(columns, at_column))] = cell
     grid = Grid(_("window"), [str(one) for one in rows], [str(one) for one in columns], cells)
     ends = _range(explanation, explanation.arithmetic.groups[0].elements, np.arange(len(index)))
