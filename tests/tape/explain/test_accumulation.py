@@ -72,6 +72,7 @@ PUT = {
     "index_put_": lambda x, v, i: torch.ops.aten.index_put_(x * 1, [i], v[:, None].expand(-1, 5), True),
     "index_add": lambda x, v, i: x.index_add(0, i, v[:, None].expand(-1, 5), alpha=2),
     "index_add ": lambda x, v, i: x.index_add(-1, i, v.expand(4, -1)),
+    "index_add  ": lambda x, v, i: x[:, 0].index_add(0, i, v, alpha=-0.3),
     "scatter_add": lambda x, v, i: x.scatter_add(0, i[None], v.expand(4, -1)),
     "scatter_add_": lambda x, v, i: (x * 1).scatter_add_(1, (i[None] % 3).expand(2, -1), v.expand(4, -1)),
     "put": lambda x, v, i: x.put(i, v, accumulate=True),

@@ -118,7 +118,7 @@ def summed(question: Question, formula: str, *groups: Group, at_once: bool = Fal
     dtype = question.value.dtype
     if not groups:
         return constant(formula, 0.0, **constants)
-    if dtype not in LOW_PRECISION or at_once:
+    if dtype not in LOW_PRECISION or at_once or question.value.device.type != "cpu":  # elsewhere it adds in float32
         return sum_of_products(formula, *groups, **constants)
     coefficients = np.concatenate([np.broadcast_to(np.asarray(one.coefficients), len(one.elements)) for one in groups])
     return Arithmetic(
@@ -162,7 +162,7 @@ def index_add(question: Question) -> Arithmetic:
         lambda numbers: aten.index_select(numbers, dim, index),
         symbol="v",
         onto=x,
-        coefficient=float(alpha),
+        coefficient=float(rounded(float(alpha), x.dtype)),
         at_once=alpha == 1 and axes > 1 and dim % axes in (0, axes - 1),
     )
 
@@ -230,6 +230,7 @@ def embedding_dense_backward(question: Question) -> Arithmetic:
     )
 
 
+NEAREST = "min(max(i − p, 0), n−1)"
 BORDERED = tuple(f"{kind}_pad{axes}d_backward" for kind in ("reflection", "replication") for axes in (1, 2, 3))
 
 
@@ -237,10 +238,10 @@ BORDERED = tuple(f"{kind}_pad{axes}d_backward" for kind in ("reflection", "repli
 def padding_backward(question: Question) -> Arithmetic:
     """The gradients of every place that the padding shows this element at: the middle, and the border."""
     padded = getattr(aten, question.operation.packet.removesuffix("_backward"))
-    padding = question.argument("padding")
+    padding, mirrors = question.argument("padding"), question.operation.packet.startswith("reflection")
     return accumulated(
         question,
-        "∂L/∂x[j] = Σ_{i shows j} ∂L/∂y[i]",
+        "∂L/∂x[…,j,…] = Σ_{m(i)=j} ∂L/∂y[…,i,…], m(i) = " + ("n−1 − |n−1 − |i − p||" if mirrors else NEAREST),
         question.argument("grad_output"),
         lambda numbers: padded(numbers, padding),
     )

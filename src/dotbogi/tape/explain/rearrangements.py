@@ -52,7 +52,7 @@ REARRANGEMENTS = {
     "repeat": Rearrangement("y[…,i,…] = x[…,i mod n,…]"),
     "tile": Rearrangement("y[…,i,…] = x[…,i mod n,…]"),
     "constant_pad_nd": Rearrangement("y[…,i,…] = x[…,i − p,…] (0 ≤ i − p < n), else value"),
-    "pad": Rearrangement("y[…,i,…] = x[…,i − p,…] (0 ≤ i − p < n), else as the mode says"),
+    "pad": Rearrangement("y[…,i,…] = x[…,m(i),…]"),
     **dict.fromkeys([f"reflection_pad{n}d" for n in (1, 2, 3)], Rearrangement(MIRRORED)),
     **dict.fromkeys([f"replication_pad{n}d" for n in (1, 2, 3)], Rearrangement(NEAREST)),
     "pixel_shuffle": Rearrangement("y[b, c, h·r + u, w·r + v] = x[b, c·r² + u·r + v, h, w]"),
@@ -108,18 +108,22 @@ def moved(question: Question, rearrangement: Rearrangement) -> Arithmetic:
     constants = geometry(operation)
     if number == 0:
         return constant(rearrangement.formula, _filling(operation), **constants)
-    for value in _moved(operation, rearrangement.operands):
-        if number <= value.numel():
-            return replace(
-                copy_of(value, unravelled(number - 1, value.shape), rearrangement.formula), constants=constants
-            )
-        number -= value.numel()
-    raise AssertionError(f"{operation} moved an element that it was not given")
+    values = _moved(operation, rearrangement.operands)
+    ends = np.cumsum([value.numel() for value in values])
+    value, end = next((value, end) for value, end in zip(values, ends.tolist(), strict=True) if number <= end)
+    index = unravelled(number - 1 - end + value.numel(), value.shape)
+    return replace(copy_of(value, index, rearrangement.formula), constants=constants)
 
 
 def constant(formula: str, number: float, **constants: Any) -> Arithmetic:
     """Returns that a number depends on no element at all, such as the border of a padding."""
-    return Arithmetic(FUNCTION, formula, result=lambda _numbers: number, constants=constants)
+    return Arithmetic(
+        FUNCTION,
+        formula,
+        result=lambda _numbers: number,
+        numbers=lambda _numbers: f"{number:g}",
+        constants=constants,
+    )
 
 
 def unravelled(position: int, shape: Sequence[int]) -> tuple[int, ...]:

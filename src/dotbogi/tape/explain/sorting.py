@@ -137,13 +137,13 @@ def _single(question: Question, formula: str, find: Finding) -> Arithmetic:
 @explains("median")
 def median(question: Question) -> Arithmetic:
     """The element in the middle, of an even count the lower one; NaN where there is any (torch.median)."""
-    return _single(question, "y = x_(⌊(n−1)/2⌋), x_(0) ≤ x_(1) ≤ …", _middle)
+    return _single(question, "y = x_(m), m = ⌊(n−1)/2⌋, x_(0) ≤ x_(1) ≤ …", _middle)
 
 
 @explains("nanmedian")
 def nanmedian(question: Question) -> Arithmetic:
     """The element in the middle of those that are not NaN (torch.nanmedian)."""
-    return _single(question, "y = x_(⌊(n−1)/2⌋), x_(0) ≤ x_(1) ≤ … (x ≠ NaN)", _middle_without_nan)
+    return _single(question, "y = x_(m), m = ⌊(n−1)/2⌋, x_(0) ≤ x_(1) ≤ … (x ≠ NaN)", _middle_without_nan)
 
 
 @explains("mode")
