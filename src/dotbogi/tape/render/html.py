@@ -29,7 +29,6 @@ STYLE = """
 .dotbogi td.l,.dotbogi th.l{text-align:left;white-space:pre-wrap}
 .dotbogi tr.rule td{border-top:1px solid currentColor}
 .dotbogi .strong,.dotbogi .chosen{font-weight:bold}
-.dotbogi .formula{font-style:italic}
 .dotbogi .good{color:#0f8a4f}.dotbogi .bad{color:#d03030;font-weight:bold}.dotbogi .negative{color:#c8562f}
 .dotbogi .chosen{outline:1px solid currentColor}
 .dotbogi details{margin:.2em 0 .2em .3em;padding-left:.8em;border-left:2px solid rgba(128,128,128,.5)}
@@ -94,7 +93,7 @@ def _span(cell: Cell) -> str:
 def _grid(grid: Grid) -> str:
     corner = "<th></th>" if grid.rows else ""
     heading = "".join(f"<th>{escape(name)}</th>" for name in grid.columns)
-    lines = [f"<tr>{corner}{heading}</tr>"] if grid.columns else []
+    lines = [f"<tr>{corner}{heading or '<th>&nbsp;</th>'}</tr>"]  # so that the rows of all grids are level
     for position, row in enumerate(grid.cells):
         name = f"<th>{escape(grid.rows[position])}</th>" if grid.rows else ""
         cells = "".join(f"<td>{_span(cell) if cell else '·'}</td>" for cell in row)

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 WIDTH = 80
 TOP = 12
 BETWEEN = 3  # columns between grids
-# Seen on black and on white: the terminal's own red and green, and no white, black or yellow.
+# Seen on black and on white: the terminal's own red and green, and no white, black or yellow. Formulas stand upright:
+# many fonts lose the hat of m̂ when they are slanted.
 TERMINAL_STYLES = {
     "": "",
     "strong": "bold",
     "muted": "dim",
-    "formula": "italic",
+    "formula": "",
     "good": "green",
     "bad": "bold red",
     "negative": "#d0603a",
