@@ -8,7 +8,6 @@ operation that wrote it is easily run again.
 
 from __future__ import annotations
 
-import copy
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -228,7 +227,9 @@ class Value:
 
     def moved_to(self, memory: Memory | None) -> Value:
         """Returns the same window, under the same id, on a memory that was made from its own."""
-        twin = copy.copy(self)
+        twin: Value = object.__new__(Value)
+        for name in _COPIED:
+            setattr(twin, name, getattr(self, name))
         twin.memory = memory
         if memory is not None:
             memory.values[self.version, self.offset, self.shape, self.stride, self.dtype] = twin
@@ -281,6 +282,9 @@ def _steps_to(distance: int, axes: list[tuple[int, int]]) -> tuple[int, ...] | N
         if rest is not None:
             return (steps, *rest)
     return None
+
+
+_COPIED = tuple(name for name in Value.__slots__ if name not in ("memory", "__weakref__"))
 
 
 def key_of(version: int, tensor: Tensor) -> Key:

@@ -76,6 +76,8 @@ def joined(*masks: Tensor | None, shape: tuple[int, ...]) -> Tensor:
 
 @structure(*("copy", "_to_copy", "clone", "fill", "native_dropout", "native_dropout_backward", "hardtanh_backward"))
 @structure(*("leaky_relu_backward", "hardswish_backward", "elu_backward", "hardsigmoid_backward", "softplus_backward"))
+@structure(*("hardswish", "gelu", "masked_fill", "floor_divide", "mish_backward", "hardshrink_backward"))
+@structure(*("softshrink_backward", "rrelu_with_noise_backward"))
 @structure(*("prelu", "_prelu_kernel", "_prelu_kernel_backward", "log_sigmoid_forward", "log_sigmoid_backward"))
 def pointwise(operation: Operation, of: MaskOf) -> list[Tensor]:
     """Each element depends on the elements at its place; a copy only on its source."""
