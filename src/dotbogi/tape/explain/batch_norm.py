@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dotbogi.tape.arithmetic import FUNCTION, Arithmetic, Elements, Group, Numbers, sum_of_products
+from dotbogi.tape.arithmetic import FUNCTION, Arithmetic, Elements, Group, Numbers, copy_of, sum_of_products
 from dotbogi.tape.explain import Question, explains
 from dotbogi.tape.explain.batch_norm_rounding import Rounding
 from dotbogi.tape.explain.normalisation import (
@@ -96,6 +96,8 @@ def batch_norm(question: Question) -> Arithmetic:
         return _deviation(elements, channel.eps, rounding)
     running = channel.running_mean if statistic == RUNNING_MEAN else channel.running_variance
     assert running is not None
+    if not channel.training:
+        return copy_of(running, question.index, formula=f"{statistic} as before")
     before = Elements.one(running, question.index)
     if rounding is not None and rounding.parameter in LOW_PRECISION:
         return _rounded_running(statistic, before, elements, channel.momentum, rounding)

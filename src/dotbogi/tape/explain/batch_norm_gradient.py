@@ -24,7 +24,7 @@ from dotbogi.tape.explain.normalisation import (
     one,
     weight_gradient,
 )
-from dotbogi.tape.explain.reducing import argument_of, place_in, reduction_of, rounded, told_rounding
+from dotbogi.tape.explain.reducing import argument_of, place_in, reduction_of, told_rounding
 from dotbogi.tape.value import Value
 
 
@@ -39,7 +39,7 @@ def batch_norm_backward(question: Question) -> Arithmetic:
     if rounding is not None and rounding.is_fast:
         rounding = None  # everything in float32, and rounded once at the end
     if question.output == 2:
-        return _bias_gradient(channel.elements(gradient), channel.x.dtype, rounding)
+        return _bias_gradient(channel.elements(gradient), rounding)
     if not channel.training:
         return _evaluated_gradient(question, channel, gradient, rounding)
     g, x = channel.elements(gradient), channel.elements(channel.x)
@@ -65,13 +65,13 @@ def _parameter_type(question: Question, channel: Channel) -> torch.dtype:
     return channel.x.dtype if kept is None else kept.dtype
 
 
-def _bias_gradient(g: Elements, dtype: torch.dtype, rounding: Rounding | None) -> Arithmetic:
-    if rounding is None:
+def _bias_gradient(g: Elements, rounding: Rounding | None) -> Arithmetic:
+    if rounding is None or rounding.number != torch.bfloat16:
         return bias_gradient(g)
     return reduction_of(
-        BIAS_GRADIENT + told_rounding("Σ", dtype),
+        BIAS_GRADIENT + told_rounding("Σ", rounding.number),
         [("g", g)],
-        lambda g: rounded(np.sum(g), dtype),
+        rounding.total,
         scale=lambda g: np.sum(np.abs(g)),
     )
 

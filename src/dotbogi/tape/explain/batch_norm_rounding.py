@@ -113,13 +113,17 @@ class Rounding:
 
     def input_gradient(self, place: int, g: Numbers, x: Numbers, mean: Any, deviation: Any, gamma: Any) -> Any:
         """Returns (g − Σg/N − (x − μ)·k)·r·γ with k = Σg·(x − μ)·r²/N, rounded after each step of the slow path."""
-        count = self.stored(float(len(x)))
+        count = self.stored(float(len(x))) if self.number == torch.bfloat16 else len(x)
         total = self.stored(np.sum(self.kept(self.kept(x - mean) * g)))
         factor = self.stored(self.kept(self.kept(total * deviation) * deviation) / self.kept(float(len(x))))
         projected = self.stored(self.kept(x[place] - mean) * factor)
-        average = self.stored(self.stored(np.sum(g)) / count)
+        average = self.stored(self.total(g) / count)
         rest = self.stored(self.stored(g[place] - average) - projected)
         return self.kept(rest * deviation) * gamma
+
+    def total(self, g: Numbers) -> Any:
+        """Returns Σ g of the slow path, which keeps it in bfloat16, but of float16 in float32."""
+        return self.stored(np.sum(g)) if self.number == torch.bfloat16 else np.sum(g)
 
     def evaluated_gradient(self, g: Any, variance: Any, gamma: Any, eps: float) -> Any:
         """Returns g/√(σ² + ε)·γ, rounded after each step of the slow path."""

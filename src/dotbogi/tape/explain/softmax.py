@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from dotbogi.tape.arithmetic import Arithmetic, Elements, Numbers
 from dotbogi.tape.explain import Question, explains
 from dotbogi.tape.explain.reducing import (
+    LOW_PRECISION,
     along,
     argument_of,
     broadcast_index,
@@ -19,6 +21,7 @@ from dotbogi.tape.explain.reducing import (
     rounded,
     smallest_scale,
     told_rounding,
+    undecided,
     with_axes,
 )
 from dotbogi.tape.value import Value
@@ -38,27 +41,54 @@ def softmax(question: Question) -> Arithmetic:
 
     Source: https://pytorch.org/docs/stable/generated/torch.nn.Softmax.html
     """
-    elements, place = _line(question, question.argument("self"))
+    value = question.argument("self")
+    elements, place = _line(question, value)
     is_safe = question.operation.packet == "_safe_softmax"
+    dtype = value.dtype if not is_safe and _is_left_over(question, value) else torch.float32
+    smallest = smallest_scale(question)
 
-    def probability(x: Numbers) -> float:
+    def probability(x: Numbers) -> Any:
         if is_safe and np.all(np.isneginf(x)):
             return 0.0
         powers = np.exp(x - np.max(x))
-        return powers[place] / np.sum(powers)
+        return rounded(powers[place], dtype) / np.sum(powers)
 
-    def scale(x: Numbers) -> float:
+    def scale(x: Numbers) -> Any:
         distance = abs(x[place] - np.max(x))
-        return np.nan_to_num(probability(x) * (1 + (distance if np.isfinite(distance) else 0))) + smallest
+        spread = 1 + (distance if np.isfinite(distance) else 0)
+        power = np.exp(x - np.max(x))
+        lost = undecided(power[place], power[place] * spread, dtype) / np.sum(power)
+        return np.nan_to_num(probability(x) * spread + lost) + smallest
 
-    smallest = smallest_scale(question)
     return reduction_of(
-        "p = e^(x − max x) / Σ e^(x_k − max x)",
+        "p = e^(x − max x) / Σ e^(x_k − max x)" + told_rounding("e^x above", dtype),
         [("x", elements)],
         probability,
         latex=r"p_i = \frac{e^{x_i}}{\sum_k e^{x_k}}",
         scale=scale,
     )
+
+
+def _is_left_over(question: Question, value: Value) -> bool:
+    """Whether a processor takes the asked element by itself, being left over from those that it takes side by side.
+
+    Only along an axis that is not the last, and only in low precision; such an element's power is rounded.
+    Source: PyTorch, aten/src/ATen/native/cpu/SoftMaxKernel.cpp.
+    """
+    axis = question.argument("dim") % max(len(value.shape), 1)
+    if value.device.type != "cpu" or value.dtype not in LOW_PRECISION or axis >= len(value.shape) - 1:
+        return False
+    outer, inner = math.prod(value.shape[:axis]), math.prod(value.shape[axis + 1 :])
+    lanes = 32 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 16
+    kept = (*question.index[:axis], *question.index[axis + 1 :])
+    asked = int(np.ravel_multi_index(kept, (*value.shape[:axis], *value.shape[axis + 1 :])))
+    share = -(-outer * inner // min(torch.get_num_threads(), outer * inner))
+    at, end = asked // share * share, min(asked // share * share + share, outer * inner)
+    rest = 0
+    while at <= asked:
+        rest = min(inner - at % inner, end - at)
+        at += min(rest, lanes)
+    return rest < lanes
 
 
 @explains("_masked_softmax")
