@@ -65,6 +65,9 @@ POOLS = {
     "max_pool3d_with_indices": lambda x: F.max_pool3d(x, (2, 3, 1), (1, 2, 2), (1, 1, 0)),
     "adaptive_max_pool2d": lambda x: F.adaptive_max_pool1d(x[0], 4),
     "adaptive_max_pool2d ": lambda x: F.adaptive_max_pool2d(x, (3, None)),
+    "fractional_max_pool2d": lambda x: F.fractional_max_pool2d(x, (2, 3), output_size=(4, 5)),
+    "fractional_max_pool2d ": lambda x: F.fractional_max_pool2d(x[0], 2, output_ratio=(0.5, 0.7)),
+    "fractional_max_pool3d": lambda x: F.fractional_max_pool3d(x[None], (1, 2, 3), output_size=(2, 5, 4)),
     "adaptive_max_pool3d": lambda x: F.adaptive_max_pool3d(x, (2, 3, 4)),
 }
 

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import numpy as np
+import torch
 
 from dotbogi.tape.arithmetic import SELECTION, Arithmetic, Elements, Group, Indices, Numbers
 from dotbogi.tape.explain import Question, explains
@@ -15,6 +16,7 @@ from dotbogi.tape.explain.rearrangements import geometry
 from dotbogi.tape.value import Value
 
 WINDOW = "y[b,c,i,j] = max_{u,v} x[b,c,i·s+u·d−p,j·s+v·d−p]"
+FRACTIONAL = "y[b,c,i,j] = max_{u,v} x[b,c,h_i + u,w_j + v], h_i = ⌊(i + r)·α⌋ − ⌊r·α⌋, α = (H − k)/(H' − 1), r drawn"
 ADAPTIVE = "y[b,c,i,j] = max x[b,c,h,w], ⌊i·H/H'⌋ ≤ h < ⌈(i+1)·H/H'⌉, ⌊j·W/W'⌋ ≤ w < ⌈(j+1)·W/W'⌉"
 PLACE = "k = h·W + w, "
 GRADIENT = "∂L/∂x[b,c,h,w] = Σ_{i,j} [k[b,c,i,j] = h·W + w] · ∂L/∂y[b,c,i,j]"
@@ -22,11 +24,12 @@ FORWARD = (
     *(f"max_pool{axes}d" for axes in (1, 2, 3)),
     *(f"max_pool{axes}d_with_indices" for axes in (1, 2, 3)),
     *(f"adaptive_max_pool{axes}d" for axes in (1, 2, 3)),
-    *("mkldnn_max_pool2d", "mkldnn_max_pool3d"),
+    *("mkldnn_max_pool2d", "mkldnn_max_pool3d", "fractional_max_pool2d", "fractional_max_pool3d"),
 )
 BACKWARD = (
     *("max_pool2d_with_indices_backward", "max_pool3d_with_indices_backward"),
     *("adaptive_max_pool2d_backward", "adaptive_max_pool3d_backward"),
+    *("fractional_max_pool2d_backward", "fractional_max_pool3d_backward"),
 )
 
 
@@ -42,7 +45,7 @@ def max_pool(question: Question) -> Arithmetic:
     index = columns(*question.index[:-axes], *places)
     in_plane = np.ravel_multi_index(places, x.shape[-axes:])
     elements = Elements(x, index)
-    formula = ADAPTIVE if _is_adaptive(question) else WINDOW
+    formula = ADAPTIVE if _is(question, "adaptive") else FRACTIONAL if _is(question, "fractional") else WINDOW
     is_place = question.output == 1
 
     def result(numbers: Numbers) -> float:
@@ -67,6 +70,8 @@ def max_pool_backward(question: Question) -> Arithmetic:
     index = columns(*question.index[:-axes], *windows, count=len(windows[0]))
     own = int(np.ravel_multi_index(question.index[-axes:], question.value.shape[-axes:]))
     winners = Elements(indices, index).numbers()
+    if _is(question, "fractional"):
+        index, winners = index[winners == own], winners[winners == own]
     told = _told_winners(index, winners, question.value, axes)
     if not len(index):
         return summed(question, GRADIENT)
@@ -93,8 +98,8 @@ def _pooled_axes(question: Question) -> int:
     return int(found[1])
 
 
-def _is_adaptive(question: Question) -> bool:
-    return question.operation.packet.startswith("adaptive")
+def _is(question: Question, kind: str) -> bool:
+    return question.operation.packet.startswith(kind)
 
 
 def _sizes(question: Question, axis: int, axes: int) -> tuple[int, int]:
@@ -121,18 +126,35 @@ def _window(question: Question, axis: int, axes: int) -> Indices:
     """Returns which places of the input a window takes in along one axis."""
     size, pooled = _sizes(question, axis, axes)
     at = question.index[axis - axes]
-    if _is_adaptive(question):
+    if _is(question, "fractional"):
+        return _drawn_start(question, axis, axes) + np.arange(_along(question.argument("kernel_size"), axis))
+    if _is(question, "adaptive"):
         return np.arange(at * size // pooled, -(-(at + 1) * size // pooled))
     kernel, stride, padding, dilation = _geometry(question, axis)
     taken = at * stride - padding + np.arange(kernel) * dilation
     return taken[(taken >= 0) & (taken < size)]
 
 
+def _drawn_start(question: Question, axis: int, axes: int) -> int:
+    """Returns where a window of fractional max pooling begins (Graham 2014, arXiv:1412.6071), rounded as torch does."""
+    size, pooled = _sizes(question, axis, axes)
+    at, kernel = question.index[axis - axes], _along(question.argument("kernel_size"), axis)
+    if at == pooled - 1:
+        return size - kernel
+    samples: Value = question.argument("random_samples")  # (N, C, axes), of two axes the column's first
+    sample, *_others = question.index[:-axes] if len(question.index) == axes + 2 else (0,)
+    drawn = samples.view()[sample, question.index[-axes - 1], 1 - axis if axes == 2 else axis].cpu()
+    step = torch.tensor(size - kernel, dtype=drawn.dtype) / torch.tensor(pooled - 1, dtype=drawn.dtype)
+    return int((at + drawn) * step) - int(drawn * step)
+
+
 def _windows_with(question: Question, axis: int, axes: int) -> Indices:
     """Returns which windows take in an element, along one axis."""
     size, pooled = _sizes(question, axis, axes)
     at, windows = question.index[axis - axes], np.arange(pooled)
-    if _is_adaptive(question):
+    if _is(question, "fractional"):
+        return windows  # where they begin was drawn: only who won them tells
+    if _is(question, "adaptive"):
         return windows[(windows * size // pooled <= at) & (at < -(-(windows + 1) * size // pooled))]
     kernel, stride, padding, dilation = _geometry(question, axis)
     steps, rest = np.divmod(at + padding - windows * stride, dilation)
