@@ -19,7 +19,7 @@ CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     axes=st.sampled_from([1, 2, 2, 3]),
     kernel=st.integers(1, 3),
@@ -29,7 +29,7 @@ TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3
     groups=st.sampled_from([1, 2, 4]),
     transposed=st.booleans(),
     channels_last=st.booleans(),
-    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.float16]),
 )
 def test_the_three_gradients_are_explained(
     axes, kernel, stride, padding, dilation, groups, transposed, channels_last, dtype
@@ -46,7 +46,8 @@ def test_the_three_gradients_are_explained(
     tape = record_function(function, parameters=(x, w, torch.randn(8, dtype=dtype)), backward=True)
     explanations = assert_explained(tape, "convolution_backward")
     assert {explanation.value.output for explanation in explanations} == {0, 1, 2}
-    assert {explanation.kind for explanation in explanations} == {"sum_of_products"}
+    if dtype != torch.float16:
+        assert {explanation.kind for explanation in explanations} == {"sum_of_products"}
 
 
 @pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 2)])

@@ -10,6 +10,7 @@ import numpy as np
 from dotbogi.tape.arithmetic import Arithmetic, Elements, Group, Indices, product_group, sum_of_products
 from dotbogi.tape.explain import Question, explains
 from dotbogi.tape.explain.convolution_formulas import convolution_formula, convolution_latex
+from dotbogi.tape.explain.convolution_rounding import added_by_pixels, is_channels_last, rounds_in_between
 from dotbogi.tape.explain.indices import columns, combinations, per_axis
 from dotbogi.tape.explain.reducing import argument_of
 
@@ -77,16 +78,17 @@ def convolution(question: Question) -> Arithmetic:
     index = question.index if is_batched else (0, *question.index)
     x_index, w_index = taps(index, x.shape if is_batched else (1, *x.shape), w.shape, geometry)
     x_terms = Elements(x, x_index if is_batched else x_index[:, 1:])
-    groups = [product_group("x", x_terms, "w", Elements(w, w_index))]
-    if bias is not None:
-        groups.append(Group("bias", Elements.one(bias, (index[1],)), 1.0))
-    axes, has_bias = len(w.shape) - 2, bias is not None
-    return sum_of_products(
-        convolution_formula(axes, has_bias, geometry.transposed, is_batched),
-        *groups,
-        latex=convolution_latex(axes, has_bias, geometry.transposed, is_batched),
-        **geometry.constants,
-    )
+    axes = len(w.shape) - 2
+    formula = convolution_formula(axes, bias is not None, geometry.transposed, is_batched)
+    w_terms, bias_term = Elements(w, w_index), None if bias is None else Elements.one(bias, (index[1],))
+    if geometry.transposed and rounds_in_between(question.value):
+        channels, from_the_last = w.shape[0] // geometry.groups, is_channels_last(x, w)
+        return added_by_pixels(formula, ("x", x_terms), ("w", w_terms), bias_term, channels, from_the_last)
+    groups = [product_group("x", x_terms, "w", w_terms)]
+    if bias_term is not None:
+        groups.append(Group("bias", bias_term, 1.0))
+    latex = convolution_latex(axes, bias is not None, geometry.transposed, is_batched)
+    return sum_of_products(formula, *groups, latex=latex, **geometry.constants)
 
 
 Shape = tuple[int, ...]

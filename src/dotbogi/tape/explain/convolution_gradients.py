@@ -17,6 +17,12 @@ from dotbogi.tape.explain.convolution_formulas import (
     input_gradient_formula,
     weight_gradient_formula,
 )
+from dotbogi.tape.explain.convolution_rounding import (
+    added_by_pixels,
+    added_by_samples,
+    is_channels_last,
+    rounds_in_between,
+)
 from dotbogi.tape.explain.indices import columns, combinations, counting
 
 
@@ -31,9 +37,12 @@ def _input_gradient(question: Question) -> Arithmetic:
     geometry = Geometry.of(question)
     taps = forward_taps if geometry.transposed else transposed_taps
     delta_index, w_index = taps(question.index, delta.shape, w.shape, geometry)
-    products = product_group("δ", Elements(delta, delta_index), "w", Elements(w, w_index))
+    deltas, weights = Elements(delta, delta_index), Elements(w, w_index)
     formula = input_gradient_formula(len(w.shape) - 2, geometry.transposed)
-    return sum_of_products(formula, products, **geometry.constants)
+    if not geometry.transposed and rounds_in_between(question.value):
+        channels, from_the_last = w.shape[0] // geometry.groups, is_channels_last(question.argument("input"), w)
+        return added_by_pixels(formula, ("δ", deltas), ("w", weights), None, channels, from_the_last)
+    return sum_of_products(formula, product_group("δ", deltas, "w", weights), **geometry.constants)
 
 
 def _weight_gradient(question: Question) -> Arithmetic:
@@ -43,9 +52,11 @@ def _weight_gradient(question: Question) -> Arithmetic:
         x_index, delta_index = weight_taps(question.index, x.shape, delta.shape, w.shape, geometry)
     else:
         delta_index, x_index = weight_taps(question.index, delta.shape, x.shape, w.shape, geometry)
-    products = product_group("δ", Elements(delta, delta_index), "x", Elements(x, x_index))
+    deltas, pixels = Elements(delta, delta_index), Elements(x, x_index)
     formula = weight_gradient_formula(len(w.shape) - 2, geometry.transposed)
-    return sum_of_products(formula, products, **geometry.constants)
+    if rounds_in_between(question.value):
+        return added_by_samples(formula, ("δ", deltas), ("x", pixels))
+    return sum_of_products(formula, product_group("δ", deltas, "x", pixels), **geometry.constants)
 
 
 def weight_taps(index: Shape, near: Shape, far: Shape, w: Shape, geometry: Geometry) -> tuple[Indices, Indices]:
@@ -77,4 +88,8 @@ def _bias_gradient(question: Question) -> Arithmetic:
     delta = question.argument("grad_output")
     b, *places = counting((delta.shape[0], *delta.shape[2:]))
     terms = Elements(delta, columns(b, question.index[0], *places))
-    return sum_of_products(bias_gradient_formula(len(delta.shape) - 2), Group("δ", terms, 1.0))
+    formula = bias_gradient_formula(len(delta.shape) - 2)
+    geometry = Geometry.of(question)
+    if rounds_in_between(question.value) and not geometry.transposed and max(geometry.dilation) > 1:
+        return added_by_samples(formula, ("δ", terms), None, doubly=True)
+    return sum_of_products(formula, Group("δ", terms, 1.0))

@@ -114,7 +114,8 @@ def addmv(question: Question) -> Arithmetic:
     mat, vec = question.argument("mat"), question.argument("vec")
     formula = _formula("y[i]", "c[i]", "Σ a[i,k] · b[k]", beta, alpha)
     a, b = line_of(mat, question.index), line_of(vec, ())
-    if question.value.dtype in LOW_PRECISION and beta and not _is_left_to_onednn(mat):
+    is_plain = beta in (0, 1) and alpha == 1 and not (beta and _lies_by_columns(mat))
+    if question.value.dtype in LOW_PRECISION and not is_plain and not _is_left_to_onednn(mat):
         return _addmv_in_low_precision(question, formula, a, b)
     return _sum(question, formula, products(a, b, scale=alpha))
 
@@ -139,6 +140,8 @@ def _addmv_in_low_precision(question: Question, formula: str, a: Elements, b: El
 
     def function(a: Any, b: Any, c: Any) -> Any:
         total = alpha * np.sum(a * b)
+        if beta == 0:
+            return total
         return rounded(beta * c[0], dtype) + (rounded(total, dtype) if by_columns else total)
 
     return reduction_of(

@@ -19,6 +19,8 @@ from dotbogi.tape.explain.resizing_weights import CUBIC, LINEAR, NEAREST, NEARES
 from dotbogi.tape.value import Value
 
 MODES = {"nearest_exact": NEAREST_EXACT, "nearest": NEAREST, "cubic": CUBIC, "linear": LINEAR}
+HELD_IN_TYPE = ("upsample_linear1d", "upsample_trilinear3d", "upsample_bicubic2d")
+"""Operations that keep their weights in the image's own type (on a CPU)."""
 FORMULAS = {
     1: ("y[b,c,i] = Σ h[i,u] · x[b,c,u]", "∂L/∂x[b,c,u] = Σ h[i,u] · δ[b,c,i]"),
     2: ("y[b,c,i,j] = Σ h[i,u] · w[j,v] · x[b,c,u,v]", "∂L/∂x[b,c,u,v] = Σ h[i,u] · w[j,v] · δ[b,c,i,j]"),
@@ -48,8 +50,6 @@ def upsample(question: Question) -> Arithmetic:
     x: Value = question.operation.inputs[0]
     if not question.value.dtype.is_floating_point:
         return unexplained(_("whole numbers are resized in fixed-point arithmetic"))
-    if question.operation.packet == "upsample_bicubic2d" and rounds_on_the_way(question.value):
-        return unexplained(_("the bicubic weights are rounded to low precision on the way"))
     axes = _resizings(question, x.shape[2:], question.value.shape[2:])
     weights = [resizing_weights(axis)[at] for axis, at in zip(axes, question.index[2:], strict=True)]
     return _weighted(question, x, "x", weights, FORMULAS[len(axes)][0])
@@ -90,6 +90,7 @@ def _resizings(question: Question, sizes: tuple[int, ...], outputs: tuple[int, .
         align_corners=bool(argument_of(question, "align_corners", default=False)),
         antialias="_aa" in packet,
         is_double=question.value.dtype == torch.float64,
+        weight_dtype=question.value.dtype if packet in HELD_IN_TYPE and rounds_on_the_way(question.value) else None,
     )
     return [
         replace(common, size=size, outputs=output, factor=factor)

@@ -12,8 +12,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import torch
 
 from dotbogi.tape.arithmetic import Numbers
+from dotbogi.tape.explain.reducing import rounded
 
 NEAREST, NEAREST_EXACT, LINEAR, CUBIC = "nearest", "nearest-exact", "linear", "cubic"
 
@@ -30,6 +32,7 @@ class Resizing:
         factor: as it was asked for, or ``None`` where outputs / size is meant.
         antialias: whether the weights are widened where the image becomes smaller.
         is_double: whether it is computed in float64.
+        weight_dtype: what the weights are rounded to, or ``None``.
     """
 
     mode: str
@@ -39,11 +42,16 @@ class Resizing:
     factor: float | None = None
     antialias: bool = False
     is_double: bool = False
+    weight_dtype: torch.dtype | None = None
 
     @property
     def real(self) -> Any:
         """In what the weights are computed."""
         return np.float64 if self.is_double else np.float32
+
+    def as_held(self, weights: Any) -> Any:
+        """Returns weights as they are held between their computation and their use."""
+        return weights if self.weight_dtype is None else rounded(weights, self.weight_dtype)
 
     @property
     def step(self) -> Any:
@@ -84,7 +92,7 @@ def _linear(resizing: Resizing) -> Numbers:
         return np.eye(resizing.size)
     source = np.maximum(_centres(resizing), resizing.real(0))
     first = np.minimum(np.floor(source).astype(np.int64), resizing.size - 1)
-    second = np.clip(source - first.astype(resizing.real), resizing.real(0), resizing.real(1))
+    second = resizing.as_held(np.clip(source - first.astype(resizing.real), resizing.real(0), resizing.real(1)))
     return _placed(resizing, [(first, resizing.real(1) - second), (first + 1, second)])
 
 
@@ -131,5 +139,5 @@ def _placed(resizing: Resizing, taps: list[tuple[Any, Any]]) -> Numbers:
     weights = np.zeros((resizing.outputs, resizing.size))
     outputs = np.arange(resizing.outputs)
     for places, numbers in taps:
-        np.add.at(weights, (outputs, np.clip(places, 0, resizing.size - 1)), numbers)
+        np.add.at(weights, (outputs, np.clip(places, 0, resizing.size - 1)), resizing.as_held(numbers))
     return weights
