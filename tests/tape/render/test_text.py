@@ -50,7 +50,7 @@ def totals(text: str) -> list[tuple[list[Decimal], str, Decimal]]:
             rows = []
         elif row:
             rows.append(Decimal(row[1]))
-        elif "─" not in line:
+        elif "─" not in line and not line.strip().startswith("· "):  # the second of two addresses
             rows = []
     return found
 
