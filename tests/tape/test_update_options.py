@@ -41,41 +41,45 @@ def optimizers():
     from timm.optim.muon import Muon
     from torch import optim
 
-    yield optim.SGD, dict(lr=0.1, weight_decay=0.1, maximize=True), "g ← −g"
-    yield optim.SGD, dict(lr=0.1, momentum=0.9, dampening=0.3, weight_decay=0.1), "v ← μ·v + (1 − τ)·g"
-    yield optim.SGD, dict(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1), "w ← w − lr·(g + μ·v)"
-    yield optim.SGD, dict(lr=torch.tensor(0.1), momentum=0.5), "w ← w − lr·v"
-    yield optim.Adam, dict(amsgrad=True, weight_decay=0.1), "v_max ← max(v_max, v)"
-    yield optim.Adam, dict(maximize=True, weight_decay=0.1), "g ← g + λ·w"
-    yield optim.Adam, dict(weight_decay=0.1, decoupled_weight_decay=True), "w ← (1 − lr·λ)·w"
-    yield optim.AdamW, dict(amsgrad=True), "v̂ = v_max/(1 − β₂ᵗ)"
-    yield optim.Adam, dict(betas=(0.0, 0.0), eps=0.0), "m ← β₁·m + (1 − β₁)·g"
-    yield optim.NAdam, dict(weight_decay=0.1, decoupled_weight_decay=True), "w ← (1 − lr·λ)·w"
-    yield optim.NAdam, dict(weight_decay=0.1, momentum_decay=0.1, maximize=True), "g ← g + λ·w"
-    yield optim.RAdam, dict(weight_decay=0.1, decoupled_weight_decay=True), "w ← (1 − lr·λ)·w"
-    yield optim.RAdam, dict(weight_decay=0.1, betas=(0.9, 0.9999)), "w ← w − m̂·lr"
-    yield optim.RMSprop, dict(centered=True, momentum=0.5, weight_decay=0.1), "b ← μ·b + g/(√s + ε)"
-    yield optim.RMSprop, dict(centered=True, maximize=True), "s = E − ḡ²"
-    yield optim.Adagrad, dict(lr_decay=0.2, initial_accumulator_value=0.3, weight_decay=0.1), "lr ← lr/(1 + (t − 1)·η)"
-    yield optim.Adadelta, dict(weight_decay=0.1, maximize=True, rho=0.5), "Δ = √(D + ε)/√(E + ε)·g"
-    yield optim.Adafactor, dict(weight_decay=0.1, maximize=True, eps=(1e-20, 0.01), d=2.0), "w ← (1 − lr·λ)·w"
-    yield Lion, dict(weight_decay=0.1, maximize=True), "u = sign(β₁·m + (1 − β₁)·g)"
-    yield Lamb, dict(max_grad_norm=0.01), "g ← g/c"
-    yield Lamb, dict(weight_decay=0.0), "w ← w − lr·r"
-    yield Lamb, dict(trust_clip=True, max_grad_norm=None), "η = min(‖w‖/‖r‖, 1)"
-    yield Lamb, dict(decoupled_decay=True, weight_decay=0.1, max_grad_norm=None), "w ← w − lr·λ·w"
-    yield Lamb, dict(bias_correction=False, max_grad_norm=None), "m̂ = m"
-    yield Muon, dict(lr=0.02, weight_decay=0.1, adjust_lr_fn="original"), "w ← w − lr·s·X₅"
+    yield optim.SGD, {"lr": 0.1, "weight_decay": 0.1, "maximize": True}, "g ← −g"
+    yield optim.SGD, {"lr": 0.1, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1}, "v ← μ·v + (1 − τ)·g"
+    yield optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, "w ← w − lr·(g + μ·v)"
+    yield optim.SGD, {"lr": torch.tensor(0.1), "momentum": 0.5}, "w ← w − lr·v"
+    yield optim.Adam, {"amsgrad": True, "weight_decay": 0.1}, "v_max ← max(v_max, v)"
+    yield optim.Adam, {"maximize": True, "weight_decay": 0.1}, "g ← g + λ·w"
+    yield optim.Adam, {"weight_decay": 0.1, "decoupled_weight_decay": True}, "w ← (1 − lr·λ)·w"
+    yield optim.AdamW, {"amsgrad": True}, "v̂ = v_max/(1 − β₂ᵗ)"
+    yield optim.Adam, {"betas": (0.0, 0.0), "eps": 0.0}, "m ← β₁·m + (1 − β₁)·g"
+    yield optim.NAdam, {"weight_decay": 0.1, "decoupled_weight_decay": True}, "w ← (1 − lr·λ)·w"
+    yield optim.NAdam, {"weight_decay": 0.1, "momentum_decay": 0.1, "maximize": True}, "g ← g + λ·w"
+    yield optim.RAdam, {"weight_decay": 0.1, "decoupled_weight_decay": True}, "w ← (1 − lr·λ)·w"
+    yield optim.RAdam, {"weight_decay": 0.1, "betas": (0.9, 0.9999)}, "w ← w − m̂·lr"
+    yield optim.RMSprop, {"centered": True, "momentum": 0.5, "weight_decay": 0.1}, "b ← μ·b + g/(√s + ε)"
+    yield optim.RMSprop, {"centered": True, "maximize": True}, "s = E − ḡ²"
+    yield (
+        optim.Adagrad,
+        {"lr_decay": 0.2, "initial_accumulator_value": 0.3, "weight_decay": 0.1},
+        "lr ← lr/(1 + (t − 1)·η)",
+    )
+    yield optim.Adadelta, {"weight_decay": 0.1, "maximize": True, "rho": 0.5}, "Δ = √(D + ε)/√(E + ε)·g"
+    yield optim.Adafactor, {"weight_decay": 0.1, "maximize": True, "eps": (1e-20, 0.01), "d": 2.0}, "w ← (1 − lr·λ)·w"
+    yield Lion, {"weight_decay": 0.1, "maximize": True}, "u = sign(β₁·m + (1 − β₁)·g)"
+    yield Lamb, {"max_grad_norm": 0.01}, "g ← g/c"
+    yield Lamb, {"weight_decay": 0.0}, "w ← w − lr·r"
+    yield Lamb, {"trust_clip": True, "max_grad_norm": None}, "η = min(‖w‖/‖r‖, 1)"
+    yield Lamb, {"decoupled_decay": True, "weight_decay": 0.1, "max_grad_norm": None}, "w ← w − lr·λ·w"
+    yield Lamb, {"bias_correction": False, "max_grad_norm": None}, "m̂ = m"
+    yield Muon, {"lr": 0.02, "weight_decay": 0.1, "adjust_lr_fn": "original"}, "w ← w − lr·s·X₅"
     # What a formula does not cover is left to the operations:
-    yield Lamb, dict(grad_averaging=False), None
-    yield Lamb, dict(decoupled_decay=True, corrected_weight_decay=True), None
-    yield Lion, dict(caution=True), None
-    yield Lion, dict(corrected_weight_decay=True, weight_decay=0.1), None
-    yield Muon, dict(nesterov=True), None
-    yield Muon, dict(algo="adamuon"), None
-    yield optim.Adamax, dict(), None
-    yield optim.ASGD, dict(), None
-    yield optim.Rprop, dict(), None
+    yield Lamb, {"grad_averaging": False}, None
+    yield Lamb, {"decoupled_decay": True, "corrected_weight_decay": True}, None
+    yield Lion, {"caution": True}, None
+    yield Lion, {"corrected_weight_decay": True, "weight_decay": 0.1}, None
+    yield Muon, {"nesterov": True}, None
+    yield Muon, {"algo": "adamuon"}, None
+    yield optim.Adamax, {}, None
+    yield optim.ASGD, {}, None
+    yield optim.Rprop, {}, None
 
 
 @pytest.mark.parametrize(("kind", "options", "line"), list(optimizers()), ids=str)
@@ -208,7 +212,7 @@ def test_a_clipped_gradient_is_what_is_read(clip_norm):
     clipped = tape.explain_at(gradient.value_id, gradient.index)
     assert clipped.agrees
     assert clipped.formula == "g ← g·c"
-    assert [term.address for term in clipped.terms][0] == f"gradient {MATRIX}"
+    assert next(term.address for term in clipped.terms) == f"gradient {MATRIX}"
     norm = torch.cat([tape.names.given[f"gradient {name}"].tensor().flatten() for name, _ in model.named_parameters()])
     factor = min(1.0, clip_norm / (float(norm.norm()) + 1e-6))
     assert clipped.terms[1].value == pytest.approx(factor, rel=1e-5)

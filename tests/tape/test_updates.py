@@ -196,14 +196,13 @@ def test_every_term_matters(name):
         for explanation in several:
             values = [term.value for term in explanation.terms]
             for position, term in enumerate(explanation.terms):
-                changed = list(values)
-                # A sign shows another number only where it turns; of a larger mean all else stays.
-                changed[position] = (
-                    -20 * values[position] - 0.5 if term.label[0] in "gmwvM" else 3 * abs(term.value) + 1
-                )
-                changed_far = list(values)
-                changed_far[position] = 20 * values[position] + 0.5
-                results = {explanation.evaluate(changed), explanation.evaluate(changed_far)}
+                near, far = 3 * abs(term.value) + 1, 20 * term.value + 0.5
+                if term.label[0] in "gmwvM":  # a sign shows another number only where it turns
+                    near = -20 * term.value - 0.5
+                results = {
+                    explanation.evaluate([*values[:position], number, *values[position + 1 :]])
+                    for number in (near, far)
+                }
                 assert results != {explanation.result}, (address, term, explanation.formula)
 
 
