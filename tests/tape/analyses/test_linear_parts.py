@@ -127,6 +127,13 @@ def test_what_is_not_piecewise_linear_is_named(layer, operation):
     assert abs(linear_parts(tape, "0[0,1]").difference) < 1e-6
 
 
+def test_a_slope_of_0_hides_nothing():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Sigmoid(), nn.Linear(3, 2))
+    nn.init.zeros_(model[2].weight)
+    with pytest.raises(TapeError, match="sigmoid"):
+        linear_parts(record(model, torch.randn(1, 3)), "logits[0,1]")
+
+
 def test_a_product_of_two_activations_is_not_piecewise_linear():
     class Squared(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

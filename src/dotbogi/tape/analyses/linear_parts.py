@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dotbogi.errors import TapeError
 from dotbogi.language import _
-from dotbogi.tape.analyses.activity import active_places
+from dotbogi.tape.analyses.activity import CONSTANTS, active_places
 from dotbogi.tape.analyses.affine import AFFINE
 from dotbogi.tape.analyses.marks import Marks, Written
 from dotbogi.tape.execution import Place, place_of
@@ -83,7 +83,7 @@ def linear_parts(tape: Tape, address: str, of: str = "input") -> LinearParts:
     one = torch.zeros(value.shape, dtype=torch.float64)
     one[index] = 1
     marks.put(value, one)
-    constant = _Sweep(tape, source, marks).run()
+    constant = _Sweep(tape, source, marks).run(value)
     return LinearParts(address, marks.of(source).clone(), source.view().double().cpu(), constant, value.item(index))
 
 
@@ -102,27 +102,30 @@ class _Sweep:
         self._slopes = slopes
         self._source = place_of(source)
 
-    def run(self) -> float:
-        """Sweeps; returns the constant."""
+    def run(self, value: Value) -> float:
+        """Sweeps back from a value; returns the constant."""
         constant = 0.0
+        # By places, for a slope of 0 must not hide an operation that is not piecewise linear.
+        reached = {place_of(value)} if value.memory is not None else set[Place]()
         values = {place_of(one): one for one in self._tape.values.values() if one.memory is not None}
         for operation in reversed(self._tape.operations):
             written = Written(operation)
-            if any(place_of(value) == self._source for value in written.made):
+            if any(place_of(one) == self._source for one in written.made):
                 break  # what made the input itself
-            wanted = [(value, self._slopes.of(value)) for value in written.made if self._slopes.has(value)]
-            wanted = [(value, slopes.clone()) for value, slopes in wanted if slopes.any()]
+            wanted = [(one, self._slopes.of(one).clone()) for one in written.made if place_of(one) in reached]
             for before, after in written.steps:
                 self._slopes.carry(after, before, written.overwritten(before[0]))
+                reached |= {before} if after in reached else set()
             if wanted:
                 constant += self._through(operation, wanted)
+                reached |= {place_of(one) for one in self._active_operands(operation)}
             for before, _after in written.steps:
                 constant += self._left_outside(before, values)
         return constant
 
     def _through(self, operation: Operation, wanted: list[tuple[Value, Tensor]]) -> float:
         """Passes slopes on to an operation's operands; returns what it adds to the constant."""
-        if not any(self._is_active(value) for value in operation.inputs):
+        if not self._active_operands(operation):
             return sum(float((slopes * value.view().double().cpu()).sum()) for value, slopes in wanted)
         leaves: dict[int, Tensor] = {}
         results = self._affine(operation, leaves)
@@ -158,6 +161,9 @@ class _Sweep:
                 fix=_("Ask for a number before it, or record the model in evaluation: model.eval()."),
             )
         return results
+
+    def _active_operands(self, operation: Operation) -> list[Value]:
+        return [] if operation.packet in CONSTANTS else [one for one in operation.inputs if self._is_active(one)]
 
     def _is_active(self, value: Value) -> bool:
         return value.memory is not None and place_of(value) in self._active
