@@ -46,7 +46,7 @@ def explained(name, x, samples=6):
     return assert_explained(tape, packet, samples=samples)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(name=st.sampled_from(sorted(GRADIENTS)), operands=broadcast_operands(1))
 def test_any_gradient_is_explained(name, operands):
     x = operands[0]
@@ -71,7 +71,7 @@ def test_the_edges_are_explained(name):
             assert math.isfinite(explanation.result)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     dtype=st.sampled_from(FLOATS),
     shape=st.lists(st.integers(1, 4), min_size=2, max_size=4),

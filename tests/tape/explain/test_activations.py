@@ -43,7 +43,7 @@ def explained(name, x, samples=6):
     return assert_explained(record_function(function, x), packet, samples=samples)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(name=st.sampled_from(sorted(ACTIVATIONS)), operands=broadcast_operands(1))
 def test_any_activation_is_explained(name, operands):
     explained(name, *operands)

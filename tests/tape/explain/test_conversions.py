@@ -11,7 +11,7 @@ from .elementwise_tensors import FLOATS, broadcast_operands, wrongly
 TYPES = [*FLOATS, torch.int64, torch.int16, torch.bool]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(operands=broadcast_operands(2), after=st.sampled_from(TYPES))
 def test_any_conversion_is_explained_exactly(operands, after):
     target, source = operands

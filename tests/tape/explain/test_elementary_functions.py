@@ -11,9 +11,10 @@ from ..conftest import assert_explained, record_function
 from .elementwise_tensors import FLOATS, assert_bites, broadcast_operands
 
 A = torch.ops.aten
-ANY = "abs sign sgn exp exp2 expm1 sin cos tan sinh cosh tanh atan erf erfc lgamma floor ceil trunc round frac sigmoid"
+ANY = "abs sign sgn exp exp2 expm1 sin cos tan sinh cosh tanh atan asinh erf erfc lgamma"
+ANY += " floor ceil trunc round frac sigmoid"
 POSITIVE = "sqrt rsqrt log log1p log2 log10"
-BETWEEN = "asin acos logit"
+BETWEEN = "asin acos atanh logit"
 EXPONENTS = (2, 3, 4, -1, -2, 0.5, -0.5, 0.3337, 0, 1)
 FUNCTIONS = {name: getattr(A, name).default for name in ANY.split()}
 FUNCTIONS |= {name: lambda x, name=name: getattr(A, name).default(x.abs() + 0.01) for name in POSITIVE.split()}
@@ -23,6 +24,7 @@ FUNCTIONS |= {
     "pow of a negative": lambda x: A.pow.Tensor_Scalar(x, 3),
     "pow, not a number": lambda x: A.pow.Tensor_Scalar(x, 0.5),
     "pow of a number": lambda x: A.pow.Scalar(1.7, x),
+    "acosh": lambda x: A.acosh.default(x.abs() + 1.01),
     "logit with ε": lambda x: A.logit.default(x, 0.1),
     "round to tenths": lambda x: A.round.decimals(x, decimals=1),
     "round to tens": lambda x: A.round.decimals(x, decimals=-1),
@@ -35,7 +37,7 @@ def explained(name, x, samples=6):
     return assert_explained(record_function(FUNCTIONS[name], x), packet, samples=samples)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(name=st.sampled_from(sorted(FUNCTIONS)), operands=broadcast_operands(1))
 def test_any_function_is_explained(name, operands):
     explained(name, *operands)
@@ -48,13 +50,19 @@ def test_every_function_is_explained_in_every_type(name):
         explained(name, torch.randn(70).to(dtype))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(operands=broadcast_operands(2, largest=6))
 def test_functions_of_two_tensors_are_explained(operands):
     def function(a, b):
-        return [A.pow.Tensor_Tensor(a.abs() + 0.1, b), A.atan2.default(a, b), A.xlogy.Tensor(a, b.abs())]
+        return [
+            A.pow.Tensor_Tensor(a.abs() + 0.1, b),
+            A.atan2.default(a, b),
+            A.xlogy.Tensor(a, b.abs()),
+            torch.copysign(a, b),
+            torch.logaddexp(a, b),
+        ]
 
-    assert_explained(record_function(function, *operands), "pow", "atan2", "xlogy", samples=6)
+    assert_explained(record_function(function, *operands), "pow", "atan2", "xlogy", "copysign", "logaddexp", samples=4)
 
 
 @pytest.mark.parametrize("name", ["exp", "sign", "abs", "pow 2", "pow of a negative", "sqrt", "floor"])

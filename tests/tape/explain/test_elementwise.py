@@ -76,7 +76,7 @@ def test_numbers_take_the_symbols_places():
     assert written_out("y = a − α·b", operands, np.zeros(0)) == "-0.5 − α·(-2)"
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(shapes=st.lists(st.lists(st.integers(1, 3), max_size=3), min_size=1, max_size=3), in_place=st.booleans())
 def test_operations_on_lists_of_tensors_pick_their_own_operands(shapes, in_place):
     first = [torch.randn(shape) for shape in shapes]

@@ -23,7 +23,7 @@ PACKETS = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(operands=broadcast_operands(3))
 def test_any_selection_is_explained(operands):
     def function(x, a, b):

@@ -15,7 +15,7 @@ import torch
 
 from dotbogi.tape.arithmetic import Arithmetic
 from dotbogi.tape.explain import Question, explains
-from dotbogi.tape.explain.activations import GELU_CUBIC, HALVES, cases, logistic
+from dotbogi.tape.explain.activations import GELU_CUBIC, cases, logistic
 from dotbogi.tape.explain.elementwise import Formula, elementwise, explains_formulas
 from dotbogi.tape.explain.number_types import low_precision_rounding
 
@@ -80,13 +80,6 @@ def hardswish_slope(x: Any) -> Any:
     return 0.0 if x <= -3 else x / 3 + 0.5 if x < 3 else 1.0
 
 
-def elu_slope(x: Any, alpha: Any, scale: Any, input_scale: Any, is_result: Any) -> Any:
-    """Returns s for positive x, else s·α·k·exp(k·x), or the same of the result y = s·α·(exp(k·x) − 1)."""
-    if not x <= 0:
-        return scale
-    return input_scale * (x + scale * alpha) if is_result else input_scale * scale * alpha * np.exp(input_scale * x)
-
-
 def softplus_slope(x: Any, beta: Any, threshold: Any) -> Any:
     """Returns σ(β·x), and 1 above the threshold."""
     return 1.0 if beta * x > threshold else logistic(beta * x)
@@ -105,7 +98,7 @@ GELU_TANH = at_input(
     r" t = \tanh(\sqrt{2/\pi}\,(x + 0.044715\,x^3))",
     gelu_tanh_slope,
 )
-_ELU = {"grad_output": "g", "self_or_result": "x", "alpha": "α", "scale": "s", "input_scale": "k", "is_result": "r"}
+_ELU = {"grad_output": "g", "alpha": "α", "scale": "s", "input_scale": "k"}
 _SIXTH = float(np.float32(1 / 6))  # of this precision in every type: cpu/Activation.cpp
 _SHRINK = {"grad_output": "g", "self": "x", "lambd": "λ"}
 _SOFTPLUS = {**GX, "beta": "β", "threshold": "t"}
@@ -162,13 +155,6 @@ explains_formulas(
             {**GX, "negative_slope": "s"},
             relative=True,
         ),
-        "elu_backward": Formula(
-            "∂L/∂x = g·s if x > 0 else g·k·(y + s·α), y = s·α·(exp(k·x) − 1)",
-            slope_cases("g s", "x > 0", r"g k (y + s \alpha)"),
-            lambda g, x, *more: g * elu_slope(x, *more),
-            _ELU,
-            scale=lambda g, x, alpha, scale, k, is_result: abs(g * scale) * max(1, abs(alpha * k)) * (1 + abs(x)),
-        ),
         "softplus_backward": Formula(
             "∂L/∂x = g if β·x > t else g·σ(β·x)",
             slope_cases("g", r"\beta x > t", r"g\,\sigma(\beta x)"),
@@ -178,6 +164,25 @@ explains_formulas(
         ),
     }
 )
+
+
+@explains("elu_backward")
+def elu(question: Question) -> Arithmetic:
+    """g·s for positive x, else g·k·s·α·exp(k·x), which of the result y = s·α·(exp(k·x) − 1) is g·k·(y + s·α)."""
+    if question.argument("is_result"):
+        text, otherwise, symbol = "∂L/∂x = g·s if y > 0 else g·k·(y + s·α)", r"g k (y + s \alpha)", "y"
+        slope: Callable[..., Any] = lambda y, alpha, scale, k: k * (y + scale * alpha)  # noqa: E731
+    else:
+        text, otherwise, symbol = "∂L/∂x = g·s if x > 0 else g·k·s·α·exp(k·x)", r"g k s \alpha e^{k x}", "x"
+        slope = lambda x, alpha, scale, k: k * scale * alpha * np.exp(k * x)  # noqa: E731
+    formula = Formula(
+        text,
+        slope_cases("g s", f"{symbol} > 0", otherwise),
+        lambda g, alpha, scale, k, at: g * (slope(at, alpha, scale, k) if at <= 0 else scale),
+        {**_ELU, "self_or_result": symbol},
+        scale=lambda g, alpha, scale, k, at: abs(g * scale) * max(1, abs(alpha * k)),
+    )
+    return elementwise(question, formula)
 
 
 @explains("gelu_backward")
@@ -258,49 +263,3 @@ def prelu(question: Question) -> Arithmetic:
         relative=True,
     )
     return elementwise(question, formula)
-
-
-@explains("rrelu_with_noise_backward")
-def randomised_relu(question: Question) -> Arithmetic:
-    """g times what x was multiplied with (Xu et al. 2015, arXiv:1505.00853)."""
-    low, high = question.argument("lower"), question.argument("upper")
-    if question.argument("training") and high - low > 1e-6:
-        formula = Formula("∂L/∂x = g·r", "g r", lambda g, r: g * r, {"grad_output": "g", "noise": "r"}, relative=True)
-        return elementwise(question, formula)
-    formula = Formula(
-        "∂L/∂x = g if x > 0 else g·(l + u) / 2",
-        slope_cases("g", "x > 0", r"g\,\frac{l + u}{2}"),
-        lambda g, x, low, high: g if x > 0 else g * (low + high) / 2,
-        {**GX, "lower": "l", "upper": "u"},
-        relative=True,
-    )
-    return elementwise(question, formula)
-
-
-@explains("glu_backward")
-def gated(question: Question) -> Arithmetic:
-    """g·σ(b) for the half that is gated, g·a·σ(b)·(1 − σ(b)) for the gate (arXiv:1612.08083); the CPU rounds σ(b)."""
-    value = question.argument("self")
-    axis = question.argument("dim") % len(value.shape)
-    half = value.shape[axis] // 2
-    within = tuple(i % half if at == axis else i for at, i in enumerate(question.index))
-    gate = tuple(i + half if at == axis else i for at, i in enumerate(within))
-    write = low_precision_rounding(question, torch.bfloat16, torch.float16)
-    elements = {"a": (value, within), "b": (value, gate), "g": (question.argument("grad_output"), within)}
-    if question.index[axis] < half:
-        formula = Formula(
-            "∂L/∂a = g·σ(b)",
-            r"\frac{\partial L}{\partial a} = g\,\sigma(b)",
-            lambda g, b: g * write(logistic(b)),
-            {"g": "g", "b": "b"},
-            relative=True,
-        )
-        return elementwise(question, formula, elements)
-    formula = Formula(
-        "∂L/∂b = g·a·σ(b)·(1 − σ(b))",
-        r"\frac{\partial L}{\partial b} = g\,a\,\sigma(b)\,(1 - \sigma(b))",
-        lambda g, a, b: g * a * write(logistic(b)) * (1 - write(logistic(b))),
-        {"g": "g", **HALVES},
-        scale=lambda g, a, b: abs(g * a),
-    )
-    return elementwise(question, formula, elements)

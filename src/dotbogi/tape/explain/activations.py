@@ -9,14 +9,11 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 
-from dotbogi.language import _
-from dotbogi.tape.arithmetic import Arithmetic, copy_of, given, unexplained
+from dotbogi.tape.arithmetic import Arithmetic
 from dotbogi.tape.explain import Question, explains
-from dotbogi.tape.explain.elementwise import Formula, argument, elementwise, explains_formulas
+from dotbogi.tape.explain.elementwise import Formula, elementwise, explains_formulas
 
-HALVES = {"a": "a", "b": "b"}
 GELU_CUBIC = 0.044715  # Hendrycks & Gimpel 2016, arXiv:1606.08415
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017, arXiv:1706.02515
 
@@ -63,11 +60,13 @@ HARDTANH = Formula(
     {"self": "x", "min_val": "low", "max_val": "high"},
     {"min_val": 0, "max_val": 6},
 )
-ELU = Formula(
+ELU_SYMBOLS = {"self": "x", "alpha": "α", "scale": "s", "input_scale": "k"}
+ELU = Formula("y = x if x > 0 else α·(exp(x) − 1)", cases("x", "x > 0", r"\alpha (e^{x} - 1)"), elu_of, ELU_SYMBOLS)
+SCALED_ELU = Formula(
     "y = s·x if x > 0 else s·α·(exp(k·x) − 1)",
     cases("s x", "x > 0", r"s \alpha (e^{k x} - 1)"),
     elu_of,
-    {"self": "x", "alpha": "α", "scale": "s", "input_scale": "k"},
+    ELU_SYMBOLS,
     {"alpha": SELU_ALPHA, "scale": SELU_SCALE, "input_scale": 1},
 )
 GELU = Formula(
@@ -90,8 +89,7 @@ explains_formulas(
         "_prelu_kernel": Formula(
             "y = x if x > 0 else w·x", cases("x", "x > 0", "w x"), leaky, {"self": "x", "weight": "w"}
         ),
-        "elu": ELU,
-        "selu": ELU,
+        "selu": SCALED_ELU,
         "celu": Formula(
             "y = x if x > 0 else α·(exp(x / α) − 1)",
             cases("x", "x > 0", r"\alpha (e^{x / \alpha} - 1)"),
@@ -144,6 +142,13 @@ explains_formulas(
 )
 
 
+@explains("elu")
+def elu(question: Question) -> Arithmetic:
+    """x for positive x, else α·(exp(x) − 1) (Clevert et al. 2015, arXiv:1511.07289); SELU scales it."""
+    is_plain = question.argument("scale") == question.argument("input_scale") == 1
+    return elementwise(question, ELU if is_plain else SCALED_ELU)
+
+
 @explains("gelu")
 def gelu(question: Question) -> Arithmetic:
     """x·Φ(x), or its approximation (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
@@ -161,39 +166,3 @@ def log_sigmoid(question: Question) -> Arithmetic:
         lambda x: np.minimum(x, 0) - np.log1p(np.exp(-abs(x))),
     )
     return elementwise(question, formula)
-
-
-@explains("rrelu_with_noise")
-def randomised_relu(question: Question) -> Arithmetic:
-    """x for positive x, else a drawn multiple of it, at evaluation the middle one (arXiv:1505.00853)."""
-    low, high = (argument(question, name) for name in ("lower", "upper"))
-    is_noise = question.output == 1
-    if not question.argument("training") and is_noise:
-        return copy_of(question.argument("noise"), question.index, note=_("left as it was"))
-    if not question.argument("training"):
-        middle = Formula(
-            "y = x if x > 0 else x·(l + u) / 2",
-            cases("x", "x > 0", r"x\,\frac{l + u}{2}"),
-            lambda x, low, high: leaky(x, (low + high) / 2),
-            {"self": "x", "lower": "l", "upper": "u"},
-        )
-        return elementwise(question, middle)
-    if not is_noise and question.value.dtype in (torch.bfloat16, torch.float16):
-        return unexplained(_("the factor was drawn with more digits than were kept of it"))
-    if not is_noise:
-        noise = question.operation.outputs[-1]
-        drawn = Formula("y = r·x", "y = r x", lambda x, r: r * x, {"self": "x", "noise": "r"}, relative=True)
-        return elementwise(question, drawn, {"noise": (noise, question.index)})
-    return given(_("a random draw, even between {low:g} and {high:g}; 1 where x > 0").format(low=low, high=high))
-
-
-@explains("glu")
-def gated(question: Question) -> Arithmetic:
-    """a·σ(b): the first half of an axis, gated by the second (Dauphin et al. 2017, arXiv:1612.08083)."""
-    value = question.argument("self")
-    axis = question.argument("dim") % len(value.shape)
-    place = list(question.index)
-    place[axis] += value.shape[axis] // 2
-    formula = Formula("y = a / (1 + exp(−b))", r"y = \frac{a}{1 + e^{-b}}", lambda a, b: a * logistic(b), HALVES)
-    halves = {"a": (value, question.index), "b": (value, tuple(place))}
-    return elementwise(question, formula, halves)

@@ -54,6 +54,12 @@ def _is_sum(question: Question, operands: list[Operand], tensors: int) -> bool:
     return is_zero or torch.finfo(dtype).tiny <= magnitude < math.inf
 
 
+def _number(operand: Operand) -> float:
+    """Returns a constant as a coefficient: rounded only where torch rounds it further than to float32."""
+    is_low = operand.held_as in (torch.bfloat16, torch.float16)
+    return float(rounded(operand.content, operand.held_as) if is_low else operand.content)
+
+
 def _group(operand: Operand, coefficient: float) -> Group:
     return Group(operand.symbol, Elements.one(operand.content, operand.index), coefficient)
 
@@ -61,7 +67,7 @@ def _group(operand: Operand, coefficient: float) -> Group:
 def _signed_sum(question: Question, formula: Formula, sign_a: float, sign_b: float, scaled: str) -> Arithmetic:
     """Explains a sum of two operands with signs, of which one is scaled with α."""
     a, b, alpha = operands_of(question, formula)
-    factor = float(rounded(alpha.content, alpha.held_as))
+    factor = _number(alpha)
     if factor != 1 and _rounds_products(question, a, b):
         return elementwise(question, rounded_product(formula, question.value.dtype, scaled))
     plain = (
@@ -136,10 +142,9 @@ def div(question: Question) -> Arithmetic:
 def _multiple(question: Question, formula: Formula) -> Arithmetic:
     """Explains a product or quotient; by a constant number it is a multiple of the one operand on the tape."""
     a, b = operands_of(question, formula)
-    number = rounded(b.content, b.held_as)
-    if b.on_tape or not a.on_tape or not number or not _is_sum(question, [a], 1):
+    if b.on_tape or not a.on_tape or not b.content or not _is_sum(question, [a], 1):
         return elementwise(question, formula)
-    coefficient = float(number if formula is MUL else 1 / number)
+    coefficient = _number(b) if formula is MUL else 1 / _number(b)
     return sum_of_products(formula.text, _group(a, coefficient), latex=formula.latex, b=b.content)
 
 
@@ -230,7 +235,7 @@ def lerp(question: Question) -> Arithmetic:
     a, b, w = operands_of(question, _LERP)
     if w.on_tape or not _is_sum(question, [a, b], 2):
         return elementwise(question, _LERP)
-    weight = float(rounded(w.content, w.held_as))
+    weight = _number(w)
     text, latex = "y = (1 − w)·a + w·b", r"y = (1 - w)\,a + w\,b"
     return sum_of_products(text, _group(a, 1 - weight), _group(b, weight), latex=latex, w=w.content)
 

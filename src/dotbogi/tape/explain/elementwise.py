@@ -116,46 +116,59 @@ def elementwise(question: Question, formula: Formula, elements: Mapping[str, Pla
         formula: of the arguments.
         elements: operands that are not the arguments at the same place, by their names in ``formula.symbols``.
     """
-    operands = operands_of(question, formula, elements)
-    dtype = question.value.dtype
-    as_integers = not dtype.is_floating_point
-
-    def computed(function: Function, numbers: Numbers) -> Any:
-        with np.errstate(all="ignore"):
-            return function(*_filled(operands, numbers, as_integers))
-
-    def result(numbers: Numbers) -> float:
-        return held(computed(formula.function, numbers), dtype)
-
-    def scale(numbers: Numbers) -> float:
-        if formula.scale is not None:
-            magnitude = float(computed(formula.scale, numbers))
-        else:
-            entered = [result(numbers)] if formula.relative else [*numbers.tolist(), result(numbers)]
-            magnitude = max((abs(number) for number in entered if np.isfinite(number)), default=0.0)
-        return max(magnitude, smallest_normal(dtype)) if np.isfinite(magnitude) else 0.0
-
-    on_tape = [operand for operand in operands if operand.on_tape]
-    groups = tuple(Group(one.symbol, Elements.one(one.content, one.index)) for one in on_tape)
-    terms = np.array([one.content.item(one.index) for one in on_tape])
+    computation = Computation(formula, operands_of(question, formula, elements), question.value.dtype)
+    on_tape = [operand for operand in computation.operands if operand.on_tape]
+    constants = [one for one in computation.operands if not one.on_tape and one.symbol in formula.text]
     return Arithmetic(
         FUNCTION if formula.chosen is None else SELECTION,
         formula.text,
-        groups,
-        result=result,
+        tuple(Group(one.symbol, Elements.one(one.content, one.index)) for one in on_tape),
+        result=computation.result,
         latex=formula.latex,
-        numbers=partial(written_out, formula.text, operands),
-        scale=scale,
-        constants={one.symbol: one.content for one in operands if not one.on_tape and one.content is not None},
-        chosen=None if formula.chosen is None else _winner(operands, computed(formula.chosen, terms)),
+        numbers=partial(written_out, formula.text, computation.operands),
+        scale=computation.scale,
+        constants={one.symbol: one.content for one in constants if one.content is not None},
+        chosen=computation.winner(np.array([one.content.item(one.index) for one in on_tape])),
     )
 
 
-def _winner(operands: Sequence[Operand], chosen: int | None) -> int | None:
-    """Returns which term an argument is, or ``None`` where it is a constant."""
-    if chosen is None or not operands[chosen].on_tape:
-        return None
-    return sum(operand.on_tape for operand in operands[:chosen])
+@dataclass(frozen=True)
+class Computation:
+    """A formula on its operands.
+
+    Args:
+        formula: what is computed.
+        operands: its arguments.
+        dtype: that the result is held in.
+    """
+
+    formula: Formula
+    operands: Sequence[Operand]
+    dtype: torch.dtype
+
+    def result(self, numbers: Numbers) -> float:
+        """Returns the result of other numbers (K,) on the tape."""
+        return held(self._computed(self.formula.function, numbers), self.dtype)
+
+    def scale(self, numbers: Numbers) -> float:
+        """Returns the magnitude that rounding is judged against."""
+        if self.formula.scale is not None:
+            magnitude = float(self._computed(self.formula.scale, numbers))
+            return max(magnitude, smallest_normal(self.dtype)) if np.isfinite(magnitude) else 0.0
+        entered = [self.result(numbers), *(() if self.formula.relative else numbers)]
+        finite = [abs(number) for number in entered if np.isfinite(number)]
+        return max(*finite, smallest_normal(self.dtype)) if finite else 0.0
+
+    def winner(self, numbers: Numbers) -> int | None:
+        """Returns which term a selection takes; ``None`` where it takes none, or a constant."""
+        chosen = None if self.formula.chosen is None else self._computed(self.formula.chosen, numbers)
+        if chosen is None or not self.operands[chosen].on_tape:
+            return None
+        return sum(operand.on_tape for operand in self.operands[:chosen])
+
+    def _computed(self, function: Function, numbers: Numbers) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*_filled(self.operands, numbers, as_integers=not self.dtype.is_floating_point))
 
 
 def operands_of(question: Question, formula: Formula, elements: Mapping[str, Place] = _NO_ELEMENTS) -> list[Operand]:
@@ -273,6 +286,7 @@ def written_out(text: str, operands: Sequence[Operand], numbers: Numbers) -> str
 
 
 def _bracketed(number: str, match: re.Match[str]) -> str:
-    before = match.string[: match.start()].rstrip(" ")
-    opens = not before or before.endswith(("(", ",", "[", "=", "|"))
-    return f"({number})" if number.startswith("-") and not opens else number
+    """Returns a number in brackets where its minus would read as an operation, or as a power's."""
+    before, after = match.string[: match.start()].rstrip(" "), match.string[match.end() :]
+    is_joined = before.endswith(tuple("+−·/^√")) or after.startswith(tuple("^²³"))
+    return f"({number})" if number.startswith("-") and is_joined else number
