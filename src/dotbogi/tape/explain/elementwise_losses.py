@@ -32,6 +32,7 @@ class ElementwiseLoss:
             where torch has no operation of its own for it.
         others: names of further tensors that may be missing, by symbol.
         constants: names of the numbers that the loss takes, by symbol.
+        rounds_constants: whether those elements whose gradients are computed in a vector have rounded constants.
         whole: types of low precision in which torch rounds only the result.
     """
 
@@ -41,6 +42,7 @@ class ElementwiseLoss:
     derivative: Callable[..., Any] | None = None
     others: dict[str, str] = field(default_factory=dict[str, str])
     constants: dict[str, str] = field(default_factory=dict[str, str])
+    rounds_constants: bool = False
     whole: tuple[torch.dtype, ...] = ()
 
 
@@ -54,15 +56,12 @@ def _squared_derivative(step: Round, g: Any, share: Any, x: Any, t: Any) -> Any:
 
 def _smooth(step: Round, x: Any, t: Any, β: float) -> Any:
     distance = step(np.abs(x - t))
-    if β == 0:
-        return distance
     square = step(step(step(0.5 * distance) * distance) / step(β))
     return np.where(distance < step(β), square, distance - step(0.5 * step(β)))
 
 
 def _smooth_derivative(step: Round, g: Any, share: Any, x: Any, t: Any, β: float) -> Any:
-    slope = np.sign(x - t) if β == 0 else np.clip((x - t) / β, -1, 1)
-    return slope * share * g
+    return np.clip((x - t) / β, -1, 1) * share * g
 
 
 def _huber(step: Round, x: Any, t: Any, δ: float) -> Any:
@@ -72,10 +71,10 @@ def _huber(step: Round, x: Any, t: Any, δ: float) -> Any:
 
 
 def _huber_derivative(step: Round, g: Any, share: Any, x: Any, t: Any, δ: float) -> Any:
-    distance, δ = step(x - t), step(δ)
+    distance = step(x - t)
     if np.abs(distance) >= δ:
-        return step(step(np.sign(distance) * share) * g) * δ
-    return step(share * distance) * g
+        return step(step(np.sign(distance) * step(share)) * g) * δ
+    return step(step(share) * distance) * g
 
 
 def _cross_entropy(step: Round, x: Any, t: Any, w: Any) -> Any:
@@ -106,7 +105,7 @@ def _soft_margin(step: Round, x: Any, t: Any) -> Any:
 
 def _soft_margin_derivative(step: Round, g: Any, share: Any, x: Any, t: Any) -> Any:
     power = step(np.exp(step(-t * x)))
-    return step(step(-t * power) / step(power + 1)) * share * g
+    return step(step(step(t * power) * step(-share)) / step(power + 1)) * g
 
 
 LOSSES = {
@@ -125,6 +124,7 @@ LOSSES = {
         "clip(x − t, −δ, δ)",
         _huber_derivative,
         constants={"δ": "delta"},
+        rounds_constants=True,
         whole=(torch.float16,),
     ),
     "binary_cross_entropy": ElementwiseLoss(

@@ -22,6 +22,7 @@ from dotbogi.tape.explain.reducing import (
     rounded,
     told_rounding,
 )
+from dotbogi.tape.explain.vector_loops import computed_in_vectors
 from dotbogi.tape.value import Value
 
 NONE, MEAN, SUM = 0, 1, 2
@@ -46,17 +47,22 @@ def loss_backward(question: Question) -> Arithmetic:
     values, constants = _values(question, loss), _constants(question, loss)
     is_mean = question.argument("reduction") == MEAN
     count = question.value.numel()
-    operands: list[Operand] = [("g", _at(question.argument("grad_output"), question.index))]
+    gradient = question.argument("grad_output")
+    operands: list[Operand] = [("g", _at(gradient, question.index))]
     operands += [(symbol, _at(value, question.index)) for symbol, value in values.items()]
     dtype = _step_type(question)
     step = _rounding(dtype)
 
-    def gradient(g: Numbers, *numbers: Numbers | None) -> Any:
-        share = step(1 / count) if is_mean else 1.0
+    read = [gradient, *(value for value in values.values() if value is not None)]
+    if dtype in LOW_PRECISION and loss.rounds_constants and computed_in_vectors(question, read):
+        constants = {symbol: float(step(number)) for symbol, number in constants.items()}
+
+    def result(g: Numbers, *numbers: Numbers | None) -> Any:
+        share = 1 / count if is_mean else 1.0
         return derivative(step, g[0], share, *map(_first, numbers), **constants)
 
     formula = f"∂x = g·{loss.derivative_symbol}" + ("/N" if is_mean else "") + told_rounding("each step", dtype)
-    return reduction_of(formula, operands, gradient, kind=FUNCTION, N=count, **constants)
+    return reduction_of(formula, operands, result, kind=FUNCTION, N=count, **constants)
 
 
 def _values(question: Question, loss: ElementwiseLoss) -> dict[str, Value | None]:
