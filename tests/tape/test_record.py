@@ -313,3 +313,21 @@ def test_weights_are_not_copied_before_somebody_writes_into_them() -> None:
     with torch.no_grad():
         model.fc.weight.add_(1)
     assert tape.value("fc.weight[3,4]") == before == pytest.approx(float(model.fc.weight[3, 4].detach()) - 1)
+
+
+def test_a_step_of_a_model_with_auxiliary_logits() -> None:
+    class Auxiliary(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(64, 10)
+            self.aux = nn.Linear(64, 10)
+
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.fc(images.flatten(1)), self.aux(images.flatten(1))
+
+    def loss(outputs: tuple[torch.Tensor, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(outputs[0], labels) + 0.3 * F.cross_entropy(outputs[1], labels)
+
+    tape = record(Auxiliary(), (IMAGES, LABELS), loss=loss, optimizer="sgd")
+    assert tape.names.given["logits:1"].shape == (3, 10)
+    assert tape.explain("update aux.weight[3,5]").agrees

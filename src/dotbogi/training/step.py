@@ -3,7 +3,7 @@
 The loop, the tape and whatever else trains run this step; nobody copies it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +81,7 @@ def training_step(
     """Forward pass, loss, zeroed gradients, backward pass, update.
 
     Args:
-        model: gives the logits of a batch.
+        model: gives the logits of a batch; of several outputs the first are the logits.
         loss_function: gives the loss, a tensor of no dimension, of logits and labels.
         optimizer: over the model's parameters.
         images: (B, C, H, W), as the model takes them.
@@ -106,13 +106,20 @@ def training_step(
         if not batch_loss:
             optimizer.zero_grad()
         rules.backward(loss)
-        batch_logits.append(logits.detach())
+        batch_logits.append(_first(logits).detach())
         batch_loss.append(loss.detach())
     enter(UPDATE)
     rules.update(optimizer)
     if len(batch_loss) == 1:
         return batch_logits[0], batch_loss[0]
     return torch.cat(batch_logits), torch.stack(batch_loss).sum()
+
+
+def _first(output: Any) -> Tensor:
+    """Returns the logits of a model that returns others beside them (GoogLeNet's auxiliary ones)."""
+    if isinstance(output, Mapping):
+        output = tuple(output.values())
+    return output[0] if isinstance(output, (tuple, list)) else output
 
 
 def _parts(images: Tensor, labels: Tensor, accumulation: int) -> Iterator[tuple[Tensor, Tensor, float]]:
