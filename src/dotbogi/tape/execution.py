@@ -208,11 +208,14 @@ def as_recorded(threads: int | None) -> Generator[None]:
         threads: of the recording, or ``None`` to leave them as they are.
     """
     before = torch.get_num_threads()
+    differ = threads is not None and threads != before
     device = "cuda" if torch.cuda.is_initialized() else "cpu"
     no_autocast = torch.autocast("cpu", enabled=False), torch.autocast(device, enabled=False)
     with torch.no_grad(), no_autocast[0], no_autocast[1], plain_arithmetic(None):
         try:
-            torch.set_num_threads(threads or before)
+            if differ:
+                torch.set_num_threads(threads or before)
             yield
         finally:
-            torch.set_num_threads(before)
+            if differ:
+                torch.set_num_threads(before)

@@ -216,6 +216,18 @@ def test_an_autocast_block_around_a_rerun_changes_nothing():
     assert different(tape, again) == []
 
 
+def test_the_threads_of_the_recording_are_used_and_put_back():
+    before = torch.get_num_threads()
+    tape = record(small_convolutional(), torch.randn(1, 2, 4, 4))
+    assert tape.facts["threads"] == before
+    torch.set_num_threads(before + 1)
+    try:
+        assert different(tape, run_again(tape)) == []
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_an_operation_that_draws_unseen_random_numbers_is_not_run_again():
     tape = record(nn.RReLU(), torch.randn(5))
     with pytest.raises(TapeError, match="draws random numbers that cannot be seen"):

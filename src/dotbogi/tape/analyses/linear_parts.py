@@ -132,8 +132,10 @@ class _Sweep:
         at_zero = sum(float((slopes * results[value.output].detach()).sum()) for value, slopes in wanted)
         pairs = [(results[value.output], slopes) for value, slopes in wanted if results[value.output].requires_grad]
         if pairs:
-            outputs, gradients = zip(*pairs, strict=True)
-            found = torch.autograd.grad(list(outputs), list(leaves.values()), list(gradients), allow_unused=True)
+            with torch.enable_grad():
+                # A scalar, for torch imports sympy (seconds) where it is given the gradients of its outputs.
+                total = torch.stack([(result * slopes).sum() for result, slopes in pairs]).sum()
+            found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
             operands = {value.id: value for value in operation.inputs}
             for number, slopes in zip(leaves, found, strict=True):
                 if slopes is not None:  # pyright: ignore[reportUnnecessaryComparison]  # allow_unused

@@ -87,14 +87,9 @@ def _needed(tape: Tape, operation: Operation, wanted: Masks) -> list[tuple[Value
         pairs = [(results[position], mask) for position, mask in wanted.items() if results[position].requires_grad]
         if not pairs:
             return []
-        gradients: list[Tensor | None] = list(
-            torch.autograd.grad(
-                [result for result, _mask in pairs],
-                list(leaves.values()),
-                [mask.to(torch.float32) for _result, mask in pairs],
-                allow_unused=True,
-            )
-        )
+        # A scalar, for torch imports sympy (seconds) where it is given the gradients of its outputs.
+        total = torch.stack([(result * mask).sum() for result, mask in pairs]).sum()
+        gradients: list[Tensor | None] = list(torch.autograd.grad(total, list(leaves.values()), allow_unused=True))
     values = {value.id: value for value in operation.inputs}
     found = zip(leaves, gradients, strict=True)
     return [(values[number], gradient > 0) for number, gradient in found if gradient is not None]
