@@ -250,3 +250,41 @@ def test_facts_tell_the_options_as_they_were():
     assert tape.facts["groups"][0]["lr"] == 0.25
     assert tape.facts["parameters"]["0.bias"].group == 0
     assert record(model, IMAGES).facts["implementation"] == ""
+
+
+@pytest.mark.parametrize("name", ["adam", "lamb", "adafactor", "muon"])
+def test_a_changed_weight_is_updated_by_the_same_formula(name):
+    """In a what-if Python's own numbers stay as recorded, such as a norm that Adafactor read."""
+    tape = record(model_of(), (IMAGES, LABELS), loss=F.cross_entropy, optimizer=name)
+    changed = tape.what_if({"0.weight[0,1]": 0.5})
+    for address in ("update 0.weight[0,1]", f"update {MATRIX}"):
+        explanation = changed.explain(address)
+        assert explanation.agrees, explanation
+        assert explanation.kind == "function"
+    assert abs(changed.value("update 0.weight[0,1]") - 0.5) < 0.02
+
+
+@pytest.mark.parametrize("name", ["adam", "lamb", "adafactor"])
+def test_an_update_of_what_was_not_kept_is_computed_again(name):
+    model = model_of()
+    tape = record(model, (IMAGES, LABELS), loss=F.cross_entropy, optimizer=name, modules=["2"])
+    whole = record(model, (IMAGES, LABELS), loss=F.cross_entropy, optimizer=name)
+    for address in ("update 0.weight[0,1]", f"update {MATRIX}"):
+        explanation = tape.explain(address)
+        assert explanation.agrees, explanation
+        assert explanation.recorded == whole.value(address)
+
+
+def test_a_single_number_is_updated_like_any_other():
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.factor = nn.Linear(12, 4), nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.layer(images) * self.factor
+
+    for name in ("adam", "adafactor", "muon", "lamb", "nadam"):
+        tape = record(Scaled(), (IMAGES, LABELS), loss=F.cross_entropy, optimizer=name)
+        explanation = tape.explain("update factor")
+        assert (explanation.kind, explanation.agrees) == ("function", True)

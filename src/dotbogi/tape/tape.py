@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dotbogi.errors import AddressError
 from dotbogi.language import _
+from dotbogi.stages import UPDATE
 from dotbogi.tape.address import parse_address, shown_index
 from dotbogi.tape.arithmetic import Arithmetic, copy_of, given, unexplained
 from dotbogi.tape.explanation import Explanation
@@ -153,6 +154,15 @@ class Tape:
         named = (value for _name, value in self.names.named_values())
         used = (value for operation in self.operations for value in (*operation.inputs, *operation.outputs))
         return {value.id: value for value in (*named, *used)}
+
+    @cached_property
+    def readers(self) -> dict[int, list[Operation]]:
+        """By the ids of values, the operations of the update that read them, in their order."""
+        found: dict[int, list[Operation]] = {}
+        for operation in self.operations:
+            for value in operation.inputs if operation.stage is UPDATE else ():
+                found.setdefault(value.id, []).append(operation)
+        return found
 
     @cached_property
     def updated(self) -> dict[int, tuple[str, str]]:

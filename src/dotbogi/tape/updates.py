@@ -131,16 +131,8 @@ class UpdateStep:
 
     def reader_of(self, value: Value, *packets: str) -> Operation | None:
         """Returns the first operation of the update, by its name, that read a value."""
-        return next(
-            (
-                operation
-                for operation in self.tape.operations
-                if operation.stage is UPDATE
-                and operation.packet in packets
-                and any(read.id == value.id for read in operation.inputs)
-            ),
-            None,
-        )
+        readers = self.tape.readers.get(value.id, [])
+        return next((operation for operation in readers if operation.packet in packets), None)
 
 
 def updated_values(tape: Tape) -> dict[int, tuple[str, str]]:

@@ -25,19 +25,26 @@ def adafactor(step: UpdateStep) -> Rule | None:
     if step.asked == "variance":
         reads = {"g": step.gradient, **step.states(**{"v̂": "variance"})}
         return _rule(step, _vector_lines(), reads, {"variance": "v̂"})
-    reads = _whole_tensor(step)
-    if reads is None:
+    norms = _norms(step)
+    if norms is None:
         return None
+    reads = {"w": step.weight, "g": step.gradient, **norms[0]}
     if step.keeps("row_var"):
         estimate: tuple[Line, ...] = (("v̂", "rounded(rounded(R*C)/max(R̄, ε1))"),)
         reads |= _matrix_reads(step)
     else:
         estimate = _vector_lines()
         reads |= step.states(**{"v̂": "variance"})
-    return _rule(step, (*estimate, *_update_lines(step)), reads, {WEIGHT: "w"})
+    return _rule(step, (*estimate, *_update_lines(step)), reads, {WEIGHT: "w"}, norms[1])
 
 
-def _rule(step: UpdateStep, lines: tuple[Line, ...], reads: dict[str, Elements], results: dict[str, str]) -> Rule:
+def _rule(
+    step: UpdateStep,
+    lines: tuple[Line, ...],
+    reads: dict[str, Elements],
+    results: dict[str, str],
+    constants: dict[str, float] | None = None,
+) -> Rule:
     options = step.options
     epsilon1, epsilon2 = options["eps"]
     turned = TURNED if options["maximize"] and step.asked == WEIGHT else ()  # elsewhere only squares are read
@@ -53,6 +60,7 @@ def _rule(step: UpdateStep, lines: tuple[Line, ...], reads: dict[str, Elements],
             "λ": options["weight_decay"],
             "n": float(step.before.weight.numel()),
             "t": step.count,
+            **(constants or {}),
         },
         results=results,
         latex=latex_of("adafactor"),
@@ -74,8 +82,11 @@ def _update_lines(step: UpdateStep) -> tuple[Line, ...]:
     return scale, *decay_lines(step), direction, last
 
 
-def _whole_tensor(step: UpdateStep) -> dict[str, Elements] | None:
-    """Returns the weight, and the norms of weights and step as they were recorded."""
+def _norms(step: UpdateStep) -> tuple[dict[str, Elements], dict[str, float]] | None:
+    """Returns the norms of weights and step as they were recorded: as numbers of the tape, or as constants.
+
+    Torch reads them as Python's numbers: in a what-if they stay what they were.
+    """
     last = step.after(WEIGHT).operation
     if last is None or last.packet != "add_":
         return None
@@ -83,8 +94,11 @@ def _whole_tensor(step: UpdateStep) -> dict[str, Elements] | None:
     of_step = step.reader_of(last.argument("other"), *NORMS)
     if of_weight is None or of_step is None:
         return None
-    norms = {"norm_w": step.one(of_weight.outputs[0], ()), "norm_u": step.one(of_step.outputs[0], ())}
-    return {"w": step.weight, "g": step.gradient, **norms}
+    norms = {"norm_w": of_weight.outputs[0], "norm_u": of_step.outputs[0]}
+    if not step.tape.changed:
+        return {name: step.one(value, ()) for name, value in norms.items()}, {}
+    read = {name: step.reader_of(value, "_local_scalar_dense") for name, value in norms.items()}
+    return {}, {name: float(one.scalar) for name, one in read.items() if one is not None and one.scalar is not None}
 
 
 def _matrix_reads(step: UpdateStep) -> dict[str, Elements]:
