@@ -83,7 +83,9 @@ def convolution(question: Question) -> Arithmetic:
     w_terms, bias_term = Elements(w, w_index), None if bias is None else Elements.one(bias, (index[1],))
     if geometry.transposed and rounds_in_between(question.value):
         channels, from_the_last = w.shape[0] // geometry.groups, is_channels_last(x, w)
-        return added_by_pixels(formula, ("x", x_terms), ("w", w_terms), bias_term, channels, from_the_last)
+        return added_by_pixels(
+            formula, ("x", x_terms), ("w", w_terms), bias_term, channels, from_the_last, **geometry.constants
+        )
     groups = [product_group("x", x_terms, "w", w_terms)]
     if bias_term is not None:
         groups.append(Group("bias", bias_term, 1.0))

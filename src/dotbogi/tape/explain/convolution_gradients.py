@@ -41,7 +41,9 @@ def _input_gradient(question: Question) -> Arithmetic:
     formula = input_gradient_formula(len(w.shape) - 2, geometry.transposed)
     if not geometry.transposed and rounds_in_between(question.value):
         channels, from_the_last = w.shape[0] // geometry.groups, is_channels_last(question.argument("input"), w)
-        return added_by_pixels(formula, ("δ", deltas), ("w", weights), None, channels, from_the_last)
+        return added_by_pixels(
+            formula, ("δ", deltas), ("w", weights), None, channels, from_the_last, **geometry.constants
+        )
     return sum_of_products(formula, product_group("δ", deltas, "w", weights), **geometry.constants)
 
 
@@ -55,7 +57,7 @@ def _weight_gradient(question: Question) -> Arithmetic:
     deltas, pixels = Elements(delta, delta_index), Elements(x, x_index)
     formula = weight_gradient_formula(len(w.shape) - 2, geometry.transposed)
     if rounds_in_between(question.value):
-        return added_by_samples(formula, ("δ", deltas), ("x", pixels))
+        return added_by_samples(formula, ("δ", deltas), ("x", pixels), **geometry.constants)
     return sum_of_products(formula, product_group("δ", deltas, "x", pixels), **geometry.constants)
 
 

@@ -35,7 +35,13 @@ def is_channels_last(*values: Value) -> bool:
 
 
 def added_by_pixels(
-    formula: str, one: Factors, other: Factors, bias: Elements | None, channels: int, from_the_last: bool
+    formula: str,
+    one: Factors,
+    other: Factors,
+    bias: Elements | None,
+    channels: int,
+    from_the_last: bool,
+    **constants: Any,
 ) -> Arithmetic:
     """Returns the sum over channels, rounded for each pixel of the kernel, and of these, rounded after each.
 
@@ -46,6 +52,7 @@ def added_by_pixels(
         bias: what is added at the end.
         channels: how many.
         from_the_last: whether the kernel's last pixel is added first, as in channels-last.
+        constants: of the formula.
     """
 
     def function(x: Numbers, w: Numbers, bias: Numbers | None) -> Any:
@@ -54,10 +61,12 @@ def added_by_pixels(
         return added_up([*pixels, *(() if bias is None else bias)], torch.float16)
 
     told = told_rounding("the sum over c, then after each pixel", torch.float16)
-    return reduction_of(formula + told, [one, other, ("bias", bias)], function, scale=_magnitude)
+    return reduction_of(formula + told, [one, other, ("bias", bias)], function, scale=_magnitude, **constants)
 
 
-def added_by_samples(formula: str, one: Factors, other: Factors | None, doubly: bool = False) -> Arithmetic:
+def added_by_samples(
+    formula: str, one: Factors, other: Factors | None, doubly: bool = False, **constants: Any
+) -> Arithmetic:
     """Returns a sum that is rounded after each sample; ``doubly`` where a sample's own sum is rounded too."""
     _samples, which = np.unique(one[1].index[:, 0], return_inverse=True)
 
@@ -68,7 +77,7 @@ def added_by_samples(formula: str, one: Factors, other: Factors | None, doubly: 
 
     operands = [one, other or ("x", None)]
     return reduction_of(
-        formula + told_rounding("after each sample", torch.float16), operands, function, scale=_magnitude
+        formula + told_rounding("after each sample", torch.float16), operands, function, scale=_magnitude, **constants
     )
 
 
