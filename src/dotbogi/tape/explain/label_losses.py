@@ -85,6 +85,13 @@ class Chosen:
     weights: Elements | None
     counted: NDArray[np.bool_]
 
+    def weights_once(self) -> tuple[Elements | None, Indices, Indices]:
+        """Returns the weights of the classes that occur, each once; which each label has; how often each occurs."""
+        if self.weights is None:
+            return None, np.zeros(0, np.int64), np.zeros(0, np.int64)
+        classes, place, count = np.unique(self.weights.index[:, 0], return_inverse=True, return_counts=True)
+        return Elements(self.weights.value, classes[:, None]), place.astype(np.int64), count.astype(np.int64)
+
     @property
     def rounds(self) -> bool:
         """Whether a processor rounds the sum after every summand."""
@@ -127,8 +134,10 @@ def _likelihood(chosen: Chosen, is_mean: bool) -> Arithmetic:
 
 def _rounded_likelihood(chosen: Chosen, is_mean: bool, formula: str) -> Arithmetic:
     dtype = chosen.scores.value.dtype
+    once, place, _count = chosen.weights_once()
 
-    def loss(scores: Numbers, weights: Numbers | None) -> float:
+    def loss(scores: Numbers, of_classes: Numbers | None) -> float:
+        weights = None if of_classes is None else of_classes[place]
         products = scores if weights is None else rounded(scores * weights, dtype)
         total = cascaded_sum(-products, chosen.counted, dtype)
         if not is_mean:
@@ -137,7 +146,7 @@ def _rounded_likelihood(chosen: Chosen, is_mean: bool, formula: str) -> Arithmet
             rounded(len(scores), dtype) if weights is None else cascaded_sum(weights, chosen.counted, dtype)
         )
 
-    operands = [("log p", chosen.scores), ("w", chosen.weights)]
+    operands = [("log p", chosen.scores), ("w", once)]
     return reduction_of(formula + told_rounding("each step", dtype), operands, loss)
 
 
@@ -174,10 +183,12 @@ def _total_weight(labelled: Labelled, chosen: Chosen, reduction: int) -> Arithme
     if weights is None or not len(weights):
         count = len(chosen.scores) if weights is None else 0
         return Arithmetic(FUNCTION, "N", result=lambda _none: float(count), constants={"N": count})
+    once, place, count = chosen.weights_once()
+    assert once is not None
     if chosen.rounds:
         formula = "Σ w[t]" + told_rounding("each step", dtype)
-        return reduction_of(formula, [("w", weights)], lambda w: cascaded_sum(w, chosen.counted, dtype))
-    return sum_of_products("Σ w[t]", Group("w", weights, 1.0))
+        return reduction_of(formula, [("w", once)], lambda w: cascaded_sum(w[place], chosen.counted, dtype))
+    return sum_of_products("Σ w[t]", Group("w", once, count.astype(np.float64)))
 
 
 @explains("nll_loss_backward", "nll_loss2d_backward")

@@ -55,7 +55,7 @@ def loss_backward(question: Question) -> Arithmetic:
 
     read = [gradient, *(value for value in values.values() if value is not None)]
     if dtype in LOW_PRECISION and loss.rounds_constants and computed_in_vectors(question, read):
-        constants = {symbol: float(step(number)) for symbol, number in constants.items()}
+        constants.update((symbol, float(step(number))) for symbol, number in constants.items())
 
     def result(g: Numbers, *numbers: Numbers | None) -> Any:
         share = 1 / count if is_mean else 1.0
