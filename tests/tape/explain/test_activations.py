@@ -94,6 +94,16 @@ def test_what_was_drawn_with_more_digits_is_not_explained():
     )
 
 
+@pytest.mark.parametrize("slopes", [torch.tensor(0.3), torch.tensor([0.3]), torch.tensor([0.3, -0.2, 0.1])])
+def test_activations_that_are_not_taken_apart_are_explained(slopes):
+    def function(x, w):
+        with torch.inference_mode():
+            return [F.prelu(x, w), F.logsigmoid(x), F.relu6(x), F.selu(x)]
+
+    tape = record_function(function, torch.randn(2, 3, 4), slopes)
+    assert_explained(tape, "prelu", "log_sigmoid", "relu6", "selu")
+
+
 def test_a_relu_inside_a_model_reads_as_on_paper():
     torch.manual_seed(0)
     tape = record_function(nn.Sequential(nn.Linear(2, 2), nn.ReLU()), torch.tensor([[1.0, -2.0]]))

@@ -90,6 +90,20 @@ def test_dropout_is_explained_by_its_mask(dtype, p):
     assert operations_called(tape, "native_dropout_backward")
 
 
+@pytest.mark.parametrize("training, kind", [(True, "unexplained"), (False, "copy")])
+def test_dropout_that_is_not_taken_apart_is_explained_at_evaluation(training, kind):
+    def function(x):
+        with torch.inference_mode():
+            return F.dropout(x, 0.5, training)
+
+    tape = record_function(function, torch.randn(3))
+    (operation,) = operations_called(tape, "dropout")
+    explanation = tape.explain(operation.outputs[0], (1,))
+    assert explanation.kind == kind
+    assert explanation.arithmetic.note == ("what was drawn here was not recorded" if training else "")
+    assert explanation.result == explanation.recorded
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_wrong_explanation_is_caught(dtype):
     x = torch.full((40,), 0.01).to(dtype)

@@ -69,6 +69,7 @@ SCALED_ELU = Formula(
     ELU_SYMBOLS,
     {"alpha": SELU_ALPHA, "scale": SELU_SCALE, "input_scale": 1},
 )
+PRELU = Formula("y = x if x > 0 else w·x", cases("x", "x > 0", "w x"), leaky, {"self": "x", "weight": "w"})
 GELU = Formula(
     "y = x·(1 + erf(x / √2)) / 2", r"y = \frac{x}{2}\left(1 + \operatorname{erf}\frac{x}{\sqrt 2}\right)", gelu_of
 )
@@ -86,9 +87,7 @@ explains_formulas(
         "leaky_relu": Formula(
             "y = x if x > 0 else s·x", cases("x", "x > 0", "s x"), leaky, {"self": "x", "negative_slope": "s"}
         ),
-        "_prelu_kernel": Formula(
-            "y = x if x > 0 else w·x", cases("x", "x > 0", "w x"), leaky, {"self": "x", "weight": "w"}
-        ),
+        "_prelu_kernel": PRELU,
         "selu": SCALED_ELU,
         "celu": Formula(
             "y = x if x > 0 else α·(exp(x / α) − 1)",
@@ -149,13 +148,22 @@ def elu(question: Question) -> Arithmetic:
     return elementwise(question, ELU if is_plain else SCALED_ELU)
 
 
+@explains("prelu")
+def prelu(question: Question) -> Arithmetic:
+    """x for positive x, else w·x, w one number or one for each channel (He et al. 2015, arXiv:1502.01852)."""
+    weight = question.argument("weight")
+    channel = 0 if weight.numel() == 1 else question.index[1]
+    place = (channel,) if weight.shape else ()
+    return elementwise(question, PRELU, {"weight": (weight, place)})
+
+
 @explains("gelu")
 def gelu(question: Question) -> Arithmetic:
     """x·Φ(x), or its approximation (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
     return elementwise(question, GELU_TANH if question.argument("approximate") == "tanh" else GELU)
 
 
-@explains("log_sigmoid_forward")
+@explains("log_sigmoid_forward", "log_sigmoid")
 def log_sigmoid(question: Question) -> Arithmetic:
     """log(σ(x)); the second result is what its gradient needs."""
     if question.output == 1:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from dotbogi.language import _
-from dotbogi.tape.arithmetic import Arithmetic, given
+from dotbogi.tape.arithmetic import Arithmetic, copy_of, given, unexplained
 from dotbogi.tape.explain import Question, explains
 from dotbogi.tape.explain.elementwise import Formula, argument, broadcast_index, elementwise
 from dotbogi.tape.explain.number_types import low_precision_rounding
@@ -142,6 +142,14 @@ def dropout(question: Question) -> Arithmetic:
         relative=True,
     )
     return elementwise(question, formula, {"mask": (mask, question.index)})
+
+
+@explains("dropout")
+def whole_dropout(question: Question) -> Arithmetic:
+    """Dropout that was not taken apart (``torch.inference_mode``): at evaluation it passes on what comes."""
+    if question.argument("train"):
+        return unexplained(_("what was drawn here was not recorded"))
+    return copy_of(question.argument("input"), question.index)
 
 
 @explains("native_dropout_backward")
