@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -82,7 +83,7 @@ def command_lines() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("document", "line"), command_lines())
 def test_a_command_line_is_understood(document: str, line: str) -> None:
-    name, *words = line.partition(">")[0].replace("'", "").split()[1:]
+    name, *words = shlex.split(line.partition(">")[0])[1:]
     command = program.get_command(click.Context(program), name)
     assert command is not None
     command.make_context(name, words, obj=None)
@@ -153,7 +154,14 @@ def test_links_lead_somewhere(document: str) -> None:
         assert not anchor or path or anchor in anchors, link
 
 
-@pytest.mark.parametrize("pair", [("README.md", "README.ko.md"), ("docs/recipe.md", "docs/recipe.ko.md")])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("README.md", "README.ko.md"),
+        ("docs/recipe.md", "docs/recipe.ko.md"),
+        ("docs/addresses.md", "docs/addresses.ko.md"),
+    ],
+)
 def test_both_languages_say_the_same(pair: tuple[str, str]) -> None:
     english, korean = (without_code(document) for document in pair)
     for pattern in (r"^(#+) ", r"^(- )", r"^\|(-\|)+$"):
