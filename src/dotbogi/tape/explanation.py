@@ -251,7 +251,9 @@ class Explanation:
             levels: how often terms are opened.
             top: how many terms of each explanation.
         """
-        order = sorted(self.terms.order()[:top])
+        chosen = self.arithmetic.chosen
+        order = self.terms.order() if chosen is None else [chosen]  # of a selection the winner alone is the result
+        order = sorted(order[:top])
         return [self._expanded(self.terms[position], levels, top) for position in order]
 
     def _expanded(self, term: Term, levels: int, top: int) -> Expanded:
