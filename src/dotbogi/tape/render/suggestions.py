@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dotbogi.tape.address import shown_index
 from dotbogi.tape.arithmetic import GIVEN, UNEXPLAINED
 from dotbogi.tape.operation import Operation
 from dotbogi.tape.value import Value
@@ -25,9 +26,10 @@ MOST = 11
 def worth_trying(tape: Tape) -> list[str]:
     """Returns addresses that are on a tape and explained, the earliest operations first."""
     found: dict[str, None] = {}
-    for value in _candidates(tape):
+    for name, value in _candidates(tape):
         if value.numel() and value.memory is not None:
-            address = tape.address(value, _interesting(value))
+            index = _interesting(value)
+            address = name + shown_index(index) if name else tape.address(value, index)
             if tape.explain(address).kind not in (GIVEN, UNEXPLAINED):
                 found.setdefault(address)
         if len(found) == MOST:
@@ -35,18 +37,19 @@ def worth_trying(tape: Tape) -> list[str]:
     return list(found)
 
 
-def _candidates(tape: Tape) -> Iterator[Value]:
+def _candidates(tape: Tape) -> Iterator[tuple[str, Value]]:
+    """Yields values with the names that they are to be asked for by, where that is not the best one they have."""
     given = tape.names.given
-    yield from (given[name] for name in ("input",) if name in given)
+    yield from ((name, given[name]) for name in ("input",) if name in given)
     for packets in PACKETS:
         first = (_first(tape, packet) for packet in packets)
-        yield from (operation.outputs[0] for operation in first if operation is not None and operation.outputs)
-    yield from (given[name] for name in ("logits", "loss") if name in given)
+        yield from (("", operation.outputs[0]) for operation in first if operation is not None and operation.outputs)
+    yield from ((name, given[name]) for name in ("logits", "loss") if name in given)
     parameter = next((name for name in tape.names.parameters if f"gradient {name}" in given), None)
     if parameter is not None:
         state = [name for name in given if name.startswith(f"state {parameter}.") and given[name].shape]
         names = [f"gradient {parameter}", *state[:1], f"update {parameter}"]
-        yield from (given[name] for name in names if name in given)
+        yield from ((name, given[name]) for name in names if name in given)
 
 
 def _first(tape: Tape, packet: str) -> Operation | None:
