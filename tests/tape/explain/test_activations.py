@@ -12,7 +12,6 @@ from torch import nn
 from ..conftest import assert_explained, record_function
 from .elementwise_tensors import FLOATS, assert_bites, broadcast_operands
 
-HALVES = (torch.bfloat16, torch.float16)
 ACTIVATIONS = {
     "relu": (F.relu, "relu"),
     "relu_": (lambda x: F.relu(x.clone(memory_format=torch.contiguous_format), inplace=True), "relu_"),
