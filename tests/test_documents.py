@@ -72,7 +72,7 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
 
 def command_lines() -> list[tuple[str, str]]:
     lines = {
-        (document, line.split("#")[0].strip())
+        (document, line.split(" #")[0].strip())
         for document in DOCUMENTS
         for block in blocks(document, "bash")
         for line in block.splitlines()

@@ -30,6 +30,9 @@ OPTIONS = {
     "resume": {"--model", "--runs-dir"},
     "evaluate": {"--data", "--best", "--model", "--runs-dir"},
     "predict": {"--top", "--csv", "--skip-broken", "--model", "--runs-dir"},
+    "explain": {
+        *("--image", "--step", "--epoch", "--at", "--expand", "--top", "--what-if", "--model", "--runs-dir"),
+    },
     "runs": {"--runs-dir"},
     "show": {"--toml", "--html", "--png", "--open", "--output", "--runs-dir"},
     "compare": {"--runs-dir"},

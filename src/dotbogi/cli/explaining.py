@@ -123,6 +123,9 @@ def show_tape(output: Output, tape: Tape, words: Sequence[str]) -> None:
     output.show(summary, "", _("Addresses worth trying:"), "")
     first, *options = map(_quoted, words)
     output.show(*(" ".join(["  dotbogi explain", first, _quoted(one), *options]) for one in addresses))
+    if "loss" not in tape.names.given:
+        words_of_a_step = " ".join(["  dotbogi explain", first, "--step train"])
+        output.show("", _("{command}   loss, gradients, updated weights").format(command=words_of_a_step))
 
 
 def _quoted(word: str) -> str:
