@@ -23,7 +23,7 @@ def unscaled(question: Question) -> Arithmetic:
 def _found(question: Question) -> Arithmetic:
     before = Elements.one(question.argument("found_inf"), question.index)
     gradients = tuple(Group("x", Elements.every(value)) for value in question.argument("self"))
-    return Arithmetic(REDUCTION, "y = 1 where some x is ±∞ or NaN, else y₀", (Group("y₀", before), *gradients), _any)
+    return Arithmetic(REDUCTION, "y = max(y₀, ∃ x ∉ ℝ)", (Group("y₀", before), *gradients), _any)
 
 
 def _any(numbers: Numbers) -> float:
