@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -17,7 +18,7 @@ from dotbogi.tape.modules import ModulePath
 from dotbogi.tape.operation import Operation, SourceLine
 from dotbogi.tape.value import Key, Memory, Value, key_of
 
-TORCH = str(Path(torch.__file__).parent)
+TORCH = str(Path(torch.__file__).parent) + os.sep  # torchvision's folder begins with the same letters
 OWN = str(Path(__file__).parents[1])
 ARCHITECTURES = str(Path(OWN, "models", "architectures"))
 BEGINNING = str(Path(__file__).with_name("record.py"))
@@ -245,7 +246,7 @@ def written_arguments(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 def _is_of_interest(file: str, updates: bool) -> bool:
     """Whether a person would look for an operation in a file: not in torch's own, but for the optimizers."""
     if file.startswith(TORCH):
-        return updates and f"{TORCH}/optim/" in file.replace("\\", "/") and not file.endswith("optimizer.py")
+        return updates and file.startswith(f"{TORCH}optim{os.sep}") and not file.endswith("optimizer.py")
     return file.startswith(ARCHITECTURES) or not file.startswith((OWN, "<"))
 
 
