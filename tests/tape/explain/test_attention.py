@@ -34,7 +34,7 @@ def record_attention(queries, keys, size, dtype, causal=False, mask=None, scale=
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     queries=st.sampled_from([1, 4, 33]),
     keys=st.sampled_from([1, 5, 49]),
@@ -52,7 +52,7 @@ def test_any_attention_is_explained(queries, keys, size, dtype, mask, scale, lay
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("causal", [True, False])
 def test_more_keys_and_queries_than_a_block_of_the_kernel(dtype, causal):
-    assert_explained(record_attention(200, 600, 8, dtype, causal), *PACKETS, samples=8)
+    assert_explained(record_attention(200, 600, 8, dtype, causal), *PACKETS, samples=4)
 
 
 def test_two_keys_by_hand():

@@ -20,7 +20,7 @@ def record_group_norm(shape, groups, dtype, affine=True, channels_last=False, sh
     return record_function(lambda x, *wb: F.group_norm(x, groups, *wb), parameters=(x, *parameters), backward=True)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     shape=st.sampled_from([(3, 4), (2, 4, 7), (2, 8, 3, 5), (1, 4, 2, 3, 2)]),
     groups=st.sampled_from([1, 2, 4]),

@@ -43,7 +43,7 @@ def packets(name):
     return (name,) if name == "binary_cross_entropy_with_logits" else (name, f"{name}_backward")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     name=st.sampled_from(sorted(LOSSES)),
     dtype=st.sampled_from(FLOATS),

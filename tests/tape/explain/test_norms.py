@@ -20,7 +20,7 @@ def tensor(dtype, layout="contiguous", shift=0.0):
     return x.transpose(0, 2).contiguous().transpose(0, 2) if layout == "transposed" else x
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     order=st.sampled_from([2, 1, 0, math.inf, -math.inf, 3, 0.5, -1]),
     axes=AXES,
@@ -52,7 +52,7 @@ def test_gradient_clipping_asks_for_the_norm_of_each_tensor():
     assert [one.result for one in assert_explained(tape, "_foreach_norm", samples=1)] == [5.0, 13.0]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     name=st.sampled_from(["var", "std", "var_mean", "std_mean"]),
     axes=AXES,
