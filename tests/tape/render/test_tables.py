@@ -140,3 +140,9 @@ def test_both_can_be_printed_plainly_and_by_rich(tape: Tape) -> None:
     summary = str(tape.summary())
     assert "twice ×2" in summary and "unused (never called)" in summary and "2×4×6×6" in summary
     assert "aten" not in str(tape.table()) and "convolution_backward" in str(tape.table())
+
+
+def test_the_line_of_a_librarys_model_is_told() -> None:
+    tape = record(models.squeezenet1_1().eval(), torch.zeros(1, 3, 32, 32))
+    lines = {row["line"].rpartition(":")[0].replace("\\", "/").rpartition("/")[2] for row in tape.table().rows}
+    assert "squeezenet.py" in lines

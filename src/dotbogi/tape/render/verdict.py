@@ -63,5 +63,5 @@ def _replay(explanation: Explanation) -> list[Part]:
         return []
     if difference == 0:
         return [line(Cell(_("✓ replayed: the weights after the step are exactly the stored ones"), "good"))]
-    text = _("replayed: the weights after the step differ from the stored ones by at most {difference}")
+    text = _("replayed: weights after the step differ from the stored ones by up to {difference}")
     return [line(text.format(difference=shown(difference, 3)))]

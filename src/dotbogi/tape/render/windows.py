@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dotbogi.language import _, plural
 from dotbogi.tape.arithmetic import Elements, Group, Numbers
@@ -28,7 +29,8 @@ class Channel:
     Args:
         number: of the channel.
         symbols: of what lies under the kernel, and of the kernel.
-        x, w, products: (kernel height, kernel width); NaN where the window lies outside the image.
+        x, w, products: (kernel height, kernel width).
+        inside: of the same shape, where the window lies on the image.
         rows, columns: of the image that the window lies on; empty where it lies outside.
         total: Σ products.
         x_name, w_name: addresses of its first pixel and its first weight.
@@ -39,6 +41,7 @@ class Channel:
     x: Numbers
     w: Numbers
     products: Numbers
+    inside: NDArray[np.bool_]
     rows: Sequence[str]
     columns: Sequence[str]
     total: float
@@ -92,13 +95,16 @@ def _channel(explanation: Explanation, group: Group, terms: Terms, number: int, 
     pixels, taps = group.elements.index[positions, 2:], group.factors.index[positions, 2:]
     x, w = terms.values[positions], terms.coefficients[positions]
     kernel = group.factors.value.shape[2:]
-    grids = [np.full(kernel, np.nan) for _unused in range(3)]
+    inside = np.zeros(kernel, np.bool_)
+    inside[taps[:, 0], taps[:, 1]] = True
+    grids = [np.zeros(kernel) for _unused in range(3)]
     for grid, numbers in zip(grids, (x, w, x * w), strict=True):
         grid[taps[:, 0], taps[:, 1]] = numbers
     return Channel(
         number,
         (group.symbol, group.factor_symbol),
         *grids,
+        inside=inside,
         rows=_labels(kernel[0], taps[:, 0], pixels[:, 0]),
         columns=_labels(kernel[1], taps[:, 1], pixels[:, 1]),
         total=float(np.sum(x * w)),
@@ -120,7 +126,7 @@ def _range(explanation: Explanation, elements: Elements, positions: Any) -> str:
 
 
 def _channel_parts(channel: Channel) -> list[Part]:
-    notation = notation_of_sum(channel.products[~np.isnan(channel.products)].tolist(), channel.total)
+    notation = notation_of_sum(channel.products[channel.inside].tolist(), channel.total)
     choices = tuple(_grids(channel, notation, digits) for digits in (5, 4, 3))
     x, w = channel.symbols
     return [
@@ -134,20 +140,31 @@ def _channel_parts(channel: Channel) -> list[Part]:
 
 
 def _grids(channel: Channel, notation: Notation, digits: int) -> tuple[Grid, ...]:
-    x, w = (plain_notation(grid[~np.isnan(grid)].tolist(), digits) for grid in (channel.x, channel.w))
+    x, w = (plain_notation(grid[channel.inside].tolist(), digits) for grid in (channel.x, channel.w))
     none: list[str] = []
     symbols = channel.symbols
     return (
-        Grid(_("window {symbol}").format(symbol=symbols[0]), channel.rows, channel.columns, _cells(channel.x, x)),
-        Grid(_("kernel {symbol}").format(symbol=symbols[1]), none, none, _cells(channel.w, w)),
         Grid(
-            _("products {symbols}").format(symbols=" · ".join(symbols)), none, none, _cells(channel.products, notation)
+            _("window {symbol}").format(symbol=symbols[0]),
+            channel.rows,
+            channel.columns,
+            _cells(channel.x, x, channel.inside),
+        ),
+        Grid(_("kernel {symbol}").format(symbol=symbols[1]), none, none, _cells(channel.w, w, channel.inside)),
+        Grid(
+            _("products {symbols}").format(symbols=" · ".join(symbols)),
+            none,
+            none,
+            _cells(channel.products, notation, channel.inside),
         ),
     )
 
 
-def _cells(grid: Numbers, notation: Notation) -> list[list[Cell | None]]:
-    return [[None if np.isnan(number) else _cell(number, notation) for number in row.tolist()] for row in grid]
+def _cells(grid: Numbers, notation: Notation, inside: NDArray[np.bool_]) -> list[list[Cell | None]]:
+    return [
+        [_cell(number, notation) if is_there else None for number, is_there in zip(row, there, strict=True)]
+        for row, there in zip(grid.tolist(), inside.tolist(), strict=True)
+    ]
 
 
 def _cell(number: float, notation: Notation) -> Cell:
@@ -172,7 +189,7 @@ def _sums(explanation: Explanation, strongest: Sequence[Channel], top: int) -> R
 
 def _other_channels(others: Sequence[Channel]) -> str:
     text = plural("{count} more channel", "{count} more channels together", len(others))
-    if not any(channel.products[~np.isnan(channel.products)].any() for channel in others):
+    if not any(channel.products.any() for channel in others):
         text = plural("{count} more channel, which is 0", "{count} more channels, all 0", len(others))
     return text.format(count=len(others))
 
