@@ -25,18 +25,60 @@ LARGE = 200_000_000  # parameters; larger models are only recorded at evaluation
 SIZES = (64, 224, 299)
 SAMPLES = 20
 PARAMETERS = 3  # of which elements of the update are explained
-IN_CI = ("torchvision/resnet18", "torchvision/mobilenet_v3_small", "torchvision/squeezenet1_1") + (
+IN_CI = (
+    "torchvision/resnet18",
+    "torchvision/mobilenet_v3_small",
+    "torchvision/squeezenet1_1",
     "torchvision/shufflenet_v2_x0_5",
     "torchvision/vit_b_16",
     "timm/convnext_atto",
 )
-TIMM = """
-bat_resnext26ts convnext_atto convnextv2_atto cs3darknet_s cspresnet50 darknet53 densenet121 dla34 dm_nfnet_f0 dpn48b
-eca_nfnet_l0 edgenext_xx_small efficientnet_b0 ese_vovnet19b_dw fasternet_t0 fbnetc_100 gcresnext26ts ghostnet_100
-gernet_s halonet26t hardcorenas_a hgnet_tiny hrnet_w18_small inception_next_atto lambda_resnet26t lcnet_050
-legacy_seresnet18 mixnet_s mnasnet_small mobilenetv4_conv_small mobileone_s0 nf_resnet26 pit_ti_224 regnetx_002 repvgg_a0
-res2net50_14w_8s resnest14d resnetv2_50 selecsls42 skresnet18 tf_efficientnetv2_b0 tinynet_e tresnet_m xception41
-""".split()
+TIMM = [
+    "bat_resnext26ts",
+    "convnext_atto",
+    "convnextv2_atto",
+    "cs3darknet_s",
+    "cspresnet50",
+    "darknet53",
+    "densenet121",
+    "dla34",
+    "dm_nfnet_f0",
+    "dpn48b",
+    "eca_nfnet_l0",
+    "edgenext_xx_small",
+    "efficientnet_b0",
+    "ese_vovnet19b_dw",
+    "fasternet_t0",
+    "fbnetc_100",
+    "gcresnext26ts",
+    "ghostnet_100",
+    "gernet_s",
+    "halonet26t",
+    "hardcorenas_a",
+    "hgnet_tiny",
+    "hrnet_w18_small",
+    "inception_next_atto",
+    "lambda_resnet26t",
+    "lcnet_050",
+    "legacy_seresnet18",
+    "mixnet_s",
+    "mnasnet_small",
+    "mobilenetv4_conv_small",
+    "mobileone_s0",
+    "nf_resnet26",
+    "pit_ti_224",
+    "regnetx_002",
+    "repvgg_a0",
+    "res2net50_14w_8s",
+    "resnest14d",
+    "resnetv2_50",
+    "selecsls42",
+    "skresnet18",
+    "tf_efficientnetv2_b0",
+    "tinynet_e",
+    "tresnet_m",
+    "xception41",
+]
 
 
 @dataclass
@@ -112,7 +154,9 @@ def loss(logits: Any, labels: Any) -> Any:
 
     outputs = list(logits) if isinstance(logits, tuple) else [logits]
     return sum(
-        cross_entropy(one, labels) * (1.0 if place == 0 else 0.3) for place, one in enumerate(outputs) if one is not None
+        cross_entropy(one, labels) * (1.0 if place == 0 else 0.3)
+        for place, one in enumerate(outputs)
+        if one is not None
     )
 
 

@@ -6,6 +6,7 @@ the machine's pace, which varies more than the overhead, is the same for both.
 """
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Generator
@@ -65,7 +66,7 @@ def measure_round(results: Results, model: str, epochs: int, quick: bool) -> Non
 
     with stopwatch.of_the_loop():
         trained = train(task(model, epochs + 1), quick=quick, at_epoch_end=at_epoch_end)
-    work = [after - before for before, after in zip(work_s, work_s[1:], strict=False)]  # the first does not count
+    work = [after - before for before, after in itertools.pairwise(work_s)]  # the first does not count
     shares = [1 - inside / whole for inside, whole in zip(work, trained.epoch_s, strict=True)]
     results.add(f"{model}, {WHOLE}", statistics.median(trained.epoch_s), "s per epoch", 3)
     results.add(f"{model}, {WORK}", statistics.median(work), "s per epoch", 3)

@@ -116,7 +116,9 @@ def measure_expansion(results: Results) -> None:
     tape = dotbogi.record(model.eval(), torch.rand(1, 1, 28, 28))
     expansion = expand_to_pixels(tape, "logits[0,7]")
     results.notes["values in the expansion"] = expansion.count
-    results.add("full expansion of a logit (simple-cnn)", seconds_of(lambda: expand_to_pixels(tape, "logits[0,7]")), "s", 3)
+    results.add(
+        "full expansion of a logit (simple-cnn)", seconds_of(lambda: expand_to_pixels(tape, "logits[0,7]")), "s", 3
+    )
 
 
 def measure_what_if(results: Results) -> None:
@@ -173,7 +175,10 @@ def print_recording(results: Results) -> None:
     print_table(["network", "what", "ms", "÷ plain"], rows)
     print()
     others = [key for key in results.values if not key.startswith((LARGE, SMALL))]
-    print_table(["opening, memory", "median", "min…max"], [[key, f"{results.median(key):.2f}", results.spread(key, 2)] for key in others])
+    print_table(
+        ["opening, memory", "median", "min…max"],
+        [[key, f"{results.median(key):.2f}", results.spread(key, 2)] for key in others],
+    )
     for note, text in results.notes.items():
         print(f"\n{note}: {text}")
 

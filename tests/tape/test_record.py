@@ -240,7 +240,7 @@ def test_a_model_that_does_not_fit_says_where_and_keeps_the_tape() -> None:
     with pytest.raises(ShapeError, match=r"2 expects 10 features but 144 came") as caught:
         record(model, IMAGES)
     assert "144" in caught.value.fix
-    assert [operation.packet for operation in caught.value.tape.operations][0] == "convolution"
+    assert next(operation.packet for operation in caught.value.tape.operations) == "convolution"
     assert all(not module._forward_hooks for module in model.modules())
 
 

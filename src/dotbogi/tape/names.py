@@ -71,11 +71,7 @@ class Names:
         """Returns the address of a module's output, without index."""
         several = call.call > 0 or sum(one.name == call.name for one in self.calls) > 1
         word = "module " if call.name in WORDS or call.name in self._tensors else ""
-        return (
-            f"{word}{call.name}"
-            + (f"#{call.call}" if several else "")
-            + (f":{position}" if position else "")
-        )
+        return f"{word}{call.name}" + (f"#{call.call}" if several else "") + (f":{position}" if position else "")
 
     def find(self, address: Address, operations: list[Operation]) -> Value | float:
         """Returns the value that an address means, or a plain number.
