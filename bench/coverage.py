@@ -153,11 +153,8 @@ def loss(logits: Any, labels: Any) -> Any:
     from torch.nn.functional import cross_entropy
 
     outputs = list(logits) if isinstance(logits, tuple) else [logits]
-    return sum(
-        cross_entropy(one, labels) * (1.0 if place == 0 else 0.3)
-        for place, one in enumerate(outputs)
-        if one is not None
-    )
+    first, *others = (cross_entropy(one, labels) for one in outputs if one is not None)
+    return first + sum(0.3 * one for one in others)
 
 
 def built(name: str) -> tuple[Any, Any]:

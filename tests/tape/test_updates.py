@@ -252,3 +252,14 @@ def test_an_operation_is_explained_as_such():
     assert operation.agrees
     assert {term.address for term in operation.terms} != {term.address for term in update.terms}
     assert "state 3.bias.exp_avg[1]" in {term.address for term in operation.terms}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "nadam", "radam", "adamax_of_their_own"])
+def test_the_counter_of_steps_is_plain_arithmetic(optimizer: str) -> None:
+    model = torch.nn.Linear(4, 3)
+    stepper = torch.optim.Adamax(model.parameters()) if optimizer == "adamax_of_their_own" else optimizer
+    data = (torch.rand(5, 4), torch.tensor([0, 1, 2, 0, 1]))
+    tape = record(model, data, loss="cross-entropy", optimizer=stepper)
+    explanation = tape.explain("state weight.step")
+    assert explanation.recorded == explanation.result == 1
+    assert [term.value for term in explanation.terms] == [0.0]
