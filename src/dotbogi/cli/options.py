@@ -44,7 +44,7 @@ class OutputFile(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Returns the path; refuses a folder, and a file in a folder that is missing or may not be written."""
-        path: Path = super().convert(value, param, ctx)
+        path = Path(str(super().convert(value, param, ctx)))
         folder = path.absolute().parent
         if not folder.is_dir():
             self.fail(_("There is no folder {path}.").format(path=folder), param, ctx)

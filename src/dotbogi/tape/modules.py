@@ -35,10 +35,12 @@ class ModulePath:
 
     Args:
         model: whose modules are watched.
+        gradients: whether a backward pass will follow, whose gradients are kept.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, gradients: bool = True) -> None:
         self._model = model
+        self._gradients = gradients
         self._inside: list[tuple[nn.Module, ModuleCall]] = []
         self.calls: list[ModuleCall] = []
         self.counts: dict[str, int] = {}
@@ -100,7 +102,7 @@ class ModulePath:
             tensors = tensors_in(output)
             self.shape_before = tuple(tensors[0].shape) if tensors else ()
             call.outputs = [value_of(tensor) for tensor in tensors]
-            for position, tensor in enumerate(tensors):
+            for position, tensor in enumerate(tensors if self._gradients else ()):
                 if tensor.requires_grad:
                     tensor.register_hook(_gradient_keeper(call, position, value_of))
 

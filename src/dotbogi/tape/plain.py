@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -11,7 +12,8 @@ import torch
 @contextmanager
 def plain_arithmetic(optimizer: torch.optim.Optimizer | None) -> Generator[None]:
     """Lets torch compute operation by operation: no multi-tensor or fused optimizer, no fast path, no TF32."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    matmul: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32, torch.backends.mha.get_fastpath_enabled()
     groups = (
         [(group, group.get("foreach"), group.get("fused")) for group in optimizer.param_groups] if optimizer else []

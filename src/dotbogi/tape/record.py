@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +20,13 @@ from dotbogi.tape.names import Names
 from dotbogi.tape.plain import plain_arithmetic
 from dotbogi.tape.recorder import Recorder
 from dotbogi.tape.tape import Tape
-from dotbogi.tape.untouched import left_untouched
+from dotbogi.tape.untouched import collector_resting, left_untouched
 from dotbogi.tape.value import Value
 from dotbogi.training.loss import build_loss
 from dotbogi.training.step import PLAIN, LossFunction, StepRules, training_step
 
 
+@collector_resting()
 def record(
     model: nn.Module,
     data: Any,
@@ -63,7 +64,7 @@ def record(
     device = tensors_in(inputs)[0].device
     loss_function = _loss_function(loss, device)
     stepper = _optimizer(optimizer, model, device)
-    path = ModulePath(model)
+    path = ModulePath(model, gradients=loss is not None)
     recorder = Recorder(path, None if modules is None else frozenset(modules))
     names = _names_before(model, stepper, recorder)
     with ExitStack() as stack:
@@ -130,9 +131,13 @@ def _run(
 
     seen_loss: list[Tensor] = []
     _logits, total = training_step(
-        called, kept_loss, optimizer or _NoOptimizer(model), first, labels, rules=rules, enter=enter
+        called, kept_loss, optimizer or _no_optimizer(model), first, labels, rules=rules, enter=enter
     )
     return seen[0], seen_loss[0] if len(seen_loss) == 1 else total
+
+
+def _no_optimizer(model: nn.Module) -> torch.optim.Optimizer:
+    return cast(torch.optim.Optimizer, _NoOptimizer(model))
 
 
 class _NoOptimizer:
@@ -213,7 +218,7 @@ def _names_before(model: nn.Module, optimizer: torch.optim.Optimizer | None, rec
     for name, buffer in model.named_buffers(remove_duplicate=False):
         names.given[name] = recorder.value_of(buffer)
         names.buffers.append(name)
-    for name, parameter in model.named_parameters(remove_duplicate=False):
+    for name, parameter in model.named_parameters(remove_duplicate=False) if optimizer else ():
         for key, part in optimizer.state.get(parameter, {}).items() if optimizer else ():
             if isinstance(part, Tensor):
                 names.before[f"state {name}.{key}"] = recorder.value_of(part)

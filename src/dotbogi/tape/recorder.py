@@ -1,5 +1,8 @@
 """The dispatch mode that writes a tape: every operation, its operands and its results, as they were then."""
 
+# Which storage a tensor has, and which node of the graph is being run, torch tells by private names alone.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import os
@@ -173,7 +176,7 @@ class Recorder(TorchDispatchMode):
         if before is not None and not is_written:
             memory.values[key] = before  # the same window as before: later readers are told what it was first
         if is_new or is_written:
-            memory.add_write(value, is_repeatable=is_repeatable(operation))
+            memory.add_write(value, is_repeatable=is_repeatable(operation.overload))
             memory.keep(storage if is_kept and operation.packet not in EMPTY else None)
         if is_new:
             memory.begins_inside()
@@ -204,10 +207,11 @@ COSTLY = (
 )
 
 
-def is_repeatable(operation: Operation) -> bool:
+@cache
+def is_repeatable(overload: Any) -> bool:
     """Whether running an operation again is cheaper than copying what it wrote."""
-    packet = operation.packet
-    if packet in EMPTY or draws_at_random(operation.overload):
+    packet = overload.overloadpacket.__name__
+    if packet in EMPTY or draws_at_random(overload):
         return False
     return not any(packet.startswith(word) or f"_{word}" in packet for word in COSTLY)
 

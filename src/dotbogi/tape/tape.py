@@ -84,7 +84,7 @@ class Tape:
         """
         parsed = parse_address(address)
         found = self.names.find(parsed, list(self.operations))
-        if isinstance(found, float):
+        if isinstance(found, (int, float)):
             raise AddressError(
                 _("{address} is a plain number, {number:g}, not a tensor.").format(address=address, number=found),
                 fix=_("Ask for an element of a tensor."),

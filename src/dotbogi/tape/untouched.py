@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from types import NoneType
 from typing import Any
 
 import torch
@@ -36,6 +38,18 @@ def left_untouched(
         stack.enter_context(_contents_kept([vars(one) for one in owners]))
         stack.enter_context(_gradients_kept(parameters))
         yield
+
+
+@contextmanager
+def collector_resting() -> Generator[None]:
+    """Lets Python's garbage collector rest: it would look again and again at thousands of new objects that stay."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextmanager
@@ -75,6 +89,11 @@ def _contents_kept(roots: list[dict[str, Any]]) -> Generator[None]:
             way()
 
 
+# What torch keeps of a module beside its parameters, buffers and modules: hooks, which a forward pass leaves alone.
+_OF_TORCH = frozenset(vars(nn.Module())) - {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"}
+_FLAT = frozenset({bool, int, float, str, NoneType, Tensor, nn.Parameter, torch.device, torch.dtype})
+
+
 def _parts(roots: Iterable[Any]) -> Iterator[Any]:
     """Yields everything that lies in something, each object once."""
     open_parts, seen = list(roots), set[int]()
@@ -87,7 +106,7 @@ def _parts(roots: Iterable[Any]) -> Iterator[Any]:
         if isinstance(part, nn.Module):
             open_parts.append(vars(part))  # one that lies in a plain list is none of the model's modules
         elif isinstance(part, dict):
-            open_parts.extend(part.values())
+            open_parts += [value for key, value in part.items() if type(value) not in _FLAT and key not in _OF_TORCH]
         elif isinstance(part, (list, tuple, deque)):
             open_parts.extend(part)
 

@@ -172,7 +172,7 @@ def update_arithmetic(tape: Tape, value: Value, index: tuple[int, ...]) -> Arith
         return None
     name, asked = tape.updated[value.id]
     before: BeforeUpdate = tape.facts["parameters"][name]
-    if not value.shape and before.weight.shape:  # a counter, one for the whole tensor
+    if asked == "step":  # a counter, one for the whole tensor
         return None
     step = UpdateStep(tape, name, asked, index, before, tape.facts["groups"][before.group])
     rule = _clipping(step) if asked == GRADIENT_READ else rule_of(tape.facts["implementation"], step)

@@ -69,7 +69,7 @@ def _nobody(stage: Stage) -> None:
 
 
 def training_step(
-    model: nn.Module,
+    model: Callable[[Tensor], Any],
     loss_function: LossFunction,
     optimizer: torch.optim.Optimizer,
     images: Tensor,
