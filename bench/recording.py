@@ -115,7 +115,7 @@ def measure_expansion(results: Results) -> None:
     model = build_model(Model(name="simple-cnn"), num_classes=10, in_channels=1, image_size=(28, 28), seed=0)
     tape = dotbogi.record(model.eval(), torch.rand(1, 1, 28, 28))
     expansion = expand_to_pixels(tape, "logits[0,7]")
-    results.notes["values in the expansion"] = expansion.count
+    results.notes["values in the expansion"] = f"{expansion.total:,}"
     results.add(
         "full expansion of a logit (simple-cnn)", seconds_of(lambda: expand_to_pixels(tape, "logits[0,7]")), "s", 3
     )

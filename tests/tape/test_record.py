@@ -308,11 +308,15 @@ def test_a_tape_that_is_dropped_is_gone_at_once() -> None:
 def test_weights_are_not_copied_before_somebody_writes_into_them() -> None:
     model = Net().eval()
     tape = record(model, IMAGES)
-    assert torch._C._is_cow_tensor(tape.names.given["fc.weight"].view())
-    before = tape.value("fc.weight[3,4]")
+    assert torch._C._is_cow_tensor(tape.names.given["conv1.weight"].view())
+    before = tape.value("conv1.weight[3,0,1,1]")
     with torch.no_grad():
-        model.fc.weight.add_(1)
-    assert tape.value("fc.weight[3,4]") == before == pytest.approx(float(model.fc.weight[3, 4].detach()) - 1)
+        model.conv1.weight.add_(1)
+    assert (
+        tape.value("conv1.weight[3,0,1,1]")
+        == before
+        == pytest.approx(float(model.conv1.weight[3, 0, 1, 1].detach()) - 1)
+    )
 
 
 def test_a_step_of_a_model_with_auxiliary_logits() -> None:
@@ -331,3 +335,14 @@ def test_a_step_of_a_model_with_auxiliary_logits() -> None:
     tape = record(Auxiliary(), (IMAGES, LABELS), loss=loss, optimizer="sgd")
     assert tape.names.given["logits:1"].shape == (3, 10)
     assert tape.explain("update aux.weight[3,5]").agrees
+
+
+def test_an_array_that_looks_at_a_weight_still_does_after_a_recording() -> None:
+    model = Net().eval()
+    array = model.fc.weight.detach().numpy()
+    tape = record(model, IMAGES)
+    before = tape.value("fc.weight[3,4]")
+    with torch.no_grad():
+        model.fc.weight.add_(1)
+    assert array[3, 4] == float(model.fc.weight[3, 4].detach()) == pytest.approx(before + 1)
+    assert tape.value("fc.weight[3,4]") == before

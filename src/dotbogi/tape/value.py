@@ -29,12 +29,24 @@ MOST_SPARED = 8  # versions after each other that are computed again, one from t
 
 
 def lazy_clone(storage: UntypedStorage) -> UntypedStorage:
-    """Returns a copy that is only made when somebody writes into it, or into what it is a copy of."""
-    content = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
+    """Returns a copy that is only made when somebody writes into it, or into what it is a copy of.
+
+    Writing then moves a tensor's numbers to another place, so this is only done where nothing but the one tensor
+    looks at the storage: no view, no NumPy array, no other process, no captured graph of a GPU.
+    """
+    if storage.device.type != "cpu" or storage.is_shared() or not _has_one_owner(storage):
+        return storage.clone()
+    content = torch.empty(0, dtype=torch.uint8).set_(storage)
     try:
         return torch._lazy_clone(content).untyped_storage()  # pyright: ignore[reportPrivateUsage]
-    except (AttributeError, RuntimeError):  # an older torch, or memory that other processes share
+    except (AttributeError, RuntimeError):  # an older torch, or memory that is not its own
         return storage.clone()
+
+
+def _has_one_owner(storage: UntypedStorage) -> bool:
+    count = getattr(torch._C, "_storage_Use_Count", None)  # pyright: ignore[reportPrivateUsage]
+    # The tensor is one, and what stands for the storage in Python another.
+    return count is not None and count(storage._cdata) <= 2  # pyright: ignore[reportPrivateUsage]
 
 
 class Memory:
