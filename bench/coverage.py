@@ -22,7 +22,7 @@ from measuring import machine, options, print_head, print_table, say
 
 OPTIMIZERS = ("momentum", "adamw")
 LARGE = 200_000_000  # parameters; larger models are only recorded at evaluation
-SIZES = (64, 224, 299)
+SIZES = (64, 224, 256, 299)
 SAMPLES = 20
 PARAMETERS = 3  # of which elements of the update are explained
 IN_CI = (

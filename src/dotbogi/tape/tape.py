@@ -10,12 +10,12 @@ from dotbogi.errors import AddressError
 from dotbogi.language import _
 from dotbogi.stages import UPDATE
 from dotbogi.tape.address import parse_address, shown_index
-from dotbogi.tape.arithmetic import Arithmetic, copy_of, given, unexplained
 from dotbogi.tape.explanation import Explanation
 from dotbogi.tape.names import Names
+from dotbogi.tape.opening import opened
 from dotbogi.tape.operation import Operation
 from dotbogi.tape.recomputed import Recomputation
-from dotbogi.tape.updates import update_arithmetic, updated_values
+from dotbogi.tape.updates import updated_values
 from dotbogi.tape.value import Value
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class Tape:
             AddressError: no such name, or an index outside its tensor, whose shape is told.
         """
         if isinstance(address, Value):
-            return self._explained(
-                self.address(address, index or ()), address, self._checked(address, index, str(address))
+            return opened(
+                self, self.address(address, index or ()), address, self._checked(address, index, str(address))
             )
         parsed = parse_address(address)
         if parsed.step is not None:
@@ -74,7 +74,7 @@ class Tape:
             explanation.address = address
             return explanation
         value, place = self.locate(address)
-        return self._explained(address, value, place, of_operation=parsed.kind in ("op", "value"))
+        return opened(self, address, value, place, of_operation=parsed.kind in ("op", "value"))
 
     def locate(self, address: str) -> tuple[Value, tuple[int, ...]]:
         """Returns the value that an address of this step means, and the element's place in it.
@@ -94,7 +94,7 @@ class Tape:
     def explain_at(self, value_id: int, index: tuple[int, ...]) -> Explanation:
         """Explains an element of the value with an id, as a term names it."""
         value = self.values[value_id]
-        return self._explained(self.address(value, index), value, index)
+        return opened(self, self.address(value, index), value, index)
 
     def value(self, address: str) -> float:
         """Returns the recorded number at an address."""
@@ -171,7 +171,7 @@ class Tape:
 
     def address(self, value: Value, index: tuple[int, ...]) -> str:
         """Returns an address by which an element of a value can be asked for."""
-        name = self._name_of.get(value.id)
+        name = self.name_of.get(value.id)
         if name is None and value.operation is not None:
             name = f"op {value.operation.index}" + (f":{value.output}" if value.output else "")
         name = name or f"value {value.id}"
@@ -193,13 +193,13 @@ class Tape:
             A named value, or the one whose writing put the element there; and the index in it.
         """
         memory = value.memory
-        if memory is None or value.id in self._name_of:
+        if memory is None or value.id in self.name_of:
             return value, index
         offset = value.offset_of(index)
         owner = memory.owner(value.version, offset)
         # What was written before, and never since, is the same at every version in between.
         for version in range(value.version, (owner.version if owner else 0) - 1, -1):
-            for named in self._named_in.get((memory.number, version), ()):
+            for named in self.named_in.get((memory.number, version), ()):
                 # Not what was made of it later, such as a view: that is explained by this one.
                 is_alike = named.id < value.id and named.dtype == value.dtype
                 place = named.index_at(offset) if is_alike else None
@@ -212,18 +212,16 @@ class Tape:
         return owner, place
 
     @cached_property
-    def _earlier(self) -> set[int]:
-        return {value.id for value in self.names.earlier.values()}
-
-    @cached_property
-    def _name_of(self) -> dict[int, str]:
+    def name_of(self) -> dict[int, str]:
+        """The best address without index of every value that has a name, by its id."""
         names: dict[int, str] = {}
         for name, value in self.names.named_values():
             names.setdefault(value.id, name)
         return names
 
     @cached_property
-    def _named_in(self) -> dict[tuple[int, int], list[Value]]:
+    def named_in(self) -> dict[tuple[int, int], list[Value]]:
+        """The values that have a name, by the number and version of their memory."""
         found: dict[tuple[int, int], list[Value]] = {}
         for _name, value in self.names.named_values():
             if value.memory is not None:
@@ -253,80 +251,3 @@ class Tape:
                 fix=_("Indices count from 0; the last one is [{example}].").format(example=example),
             )
         return tuple(index)
-
-    def _explained(
-        self, address: str, value: Value, index: tuple[int, ...], *, of_operation: bool = False
-    ) -> Explanation:
-        """Explains an element by the optimizer's formula where it wrote it; or by the operation that did."""
-        if value.id in self._earlier and not self._is_changed(value, index):
-            return self.explain(self.address(value, index))
-        if not of_operation and not self._is_changed(value, index):
-            update = update_arithmetic(self, value, index)
-            if update is not None:
-                return Explanation(self, address, value, index, update, value.operation)
-        operation, arithmetic, value, index = self._arithmetic(value, index)
-        return Explanation(self, address, value, index, arithmetic, operation)
-
-    def _arithmetic(
-        self, value: Value, index: tuple[int, ...]
-    ) -> tuple[Operation | None, Arithmetic, Value, tuple[int, ...]]:
-        from dotbogi.tape.explain import arithmetic_of
-
-        if value.memory is None:
-            return None, unexplained(_("a sparse or quantised tensor: its value is shown, not explained")), value, index
-        if self._is_changed(value, index):
-            return None, given(_("changed in the what-if")), value, index
-        if value.operation is None:
-            owner = value.memory.owner(value.version, value.offset_of(index))
-            if owner is None:
-                return None, self._from_outside(*self._first(value, index)), value, index
-            if owner.dtype != value.dtype:
-                return None, unexplained(_("the same bytes, read as numbers of another type")), value, index
-            place = owner.index_at(value.offset_of(index))
-            assert place is not None
-            value, index = owner, place
-        operation = value.operation
-        assert operation is not None
-        return operation, arithmetic_of(self, operation, value, index), value, index
-
-    def _first(self, value: Value, index: tuple[int, ...]) -> tuple[Value, tuple[int, ...]]:
-        """Returns what an element that nothing was written over was called at first, and its place in that."""
-        if value.memory is not None and value.version > 0:
-            for named in self._named_in.get((value.memory.number, 0), ()):
-                place = named.index_at(value.offset_of(index)) if named.dtype == value.dtype else None
-                if place is not None:
-                    return named, place
-        return self.source(value, index)
-
-    def _is_changed(self, value: Value, index: tuple[int, ...]) -> bool:
-        """Whether a what-if gave an element, and nothing has overwritten it since."""
-        if value.memory is None or not self.changed:
-            return False
-        offset = value.offset_of(index)
-        version = self.changed.get((value.memory.number, offset), value.version + 1)
-        owner = value.memory.owner(value.version, offset)
-        return version <= value.version and (owner is None or owner.version <= version)
-
-    def _from_outside(self, value: Value, index: tuple[int, ...]) -> Arithmetic:
-        earlier = self.left_by_step_before.get(value.id)
-        if earlier is None:
-            return given(self._origin(value, index))
-        return copy_of(earlier, index, note=_("what the step before left"))
-
-    def _origin(self, value: Value, index: tuple[int, ...]) -> str:
-        if value.id in self.origins:
-            return self.origins[value.id](index)
-        name = self._name_of.get(value.id, "")
-        if name.startswith("pixel"):
-            return _("a pixel of the stored images, 0…255")
-        if name.startswith("input"):
-            return _("the model's input")
-        if name in self.names.parameters:
-            return _("a parameter, as it was before the step")
-        if name in self.names.buffers:
-            return _("a buffer, as it was before the step")
-        if value.id in {before.id for before in self.names.before.values()}:
-            return _("the optimizer's state, as it was before the step")
-        if name.startswith(("state", "update", "gradient")):
-            return _("was there before the step, and was not changed by it")
-        return _("a constant from outside the recording")
