@@ -261,7 +261,7 @@ class Recipe(Part):
     def from_file(cls, path: Path) -> Self:
         """Reads a recipe from a TOML file; raises as :meth:`from_toml`."""
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
         except OSError as error:
             raise RecipeError(
                 _("The recipe {path} cannot be read: {error}").format(path=path, error=error.strerror),

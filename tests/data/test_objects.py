@@ -201,3 +201,12 @@ def test_a_picture_out_of_range_is_named():
     pictures = [(Image.fromarray(np.full((8, 8), 7.5, np.float32)), index % 2) for index in range(8)]
     with pytest.raises(DataError, match=r"An image of the data set cannot be used: pixels of 7.5…7.5"):
         dataset_from_objects(pictures, Data())
+
+
+def test_a_length_that_cannot_be_read_is_said():
+    class Endless(Failing):
+        def __len__(self) -> int:
+            raise ValueError("no length")
+
+    with pytest.raises(DataError, match="The length of the data set cannot be read: ValueError: no length"):
+        dataset_from_objects(Endless(), Data())

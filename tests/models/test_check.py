@@ -240,3 +240,16 @@ def test_the_fix_fits(channels: int, expected: int, side: int, kernel: int, padd
             name = "conv" if "Conv2d" in layer else "fc"
             setattr(model, name, eval(layer, {"nn": nn, "Conv2d": nn.Conv2d}))
     raise AssertionError("the fixes do not fit")
+
+
+def test_an_output_without_a_gradient_is_refused() -> None:
+    class Detached(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(64, 3)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.fc(images.flatten(1)).detach()
+
+    with pytest.raises(ModelError, match="output has no gradient"):
+        check_model(Detached(), torch.zeros(2, 1, 8, 8), 3)

@@ -250,6 +250,21 @@ def test_reopening_a_file_that_is_gone(write) -> None:
         reopen_own_model(own)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_a_factory_of_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(
+        "import torch\nfrom torch import nn\n"
+        "def scripted(): return torch.jit.script(nn.Flatten())\n"
+        "def meta(): return nn.Linear(4, 2, device='meta')\n",
+        encoding="utf-8",
+    )
+    for factory, message in (("scripted", "scripted or compiled module"), ("meta", "on the device meta")):
+        recipe = recipes.Model(name=f"{file}:{factory}")
+        with pytest.raises(ModelError, match=message):
+            build_model(recipe, num_classes=2, in_channels=1, image_size=(8, 8), seed=0)
+
+
 def test_a_model_that_was_built_already_is_no_factory(tmp_path: Path) -> None:
     file = tmp_path / "net.py"
     file.write_text("from torch import nn\nnet = nn.Flatten()\n", encoding="utf-8")

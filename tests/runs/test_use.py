@@ -79,7 +79,7 @@ def test_a_folder_of_photos_can_be_evaluated_on_whole(run: Run, photos: Path) ->
 
 def test_other_classes_are_refused(run: Run, photos: Path) -> None:
     (photos / "9").rename(photos / "nine")
-    with pytest.raises(DataError, match="have the classes 0, 1, 2, 3, 4, 5, …, the run was trained on 0"):
+    with pytest.raises(DataError, match=r"have the classes 0, 1, 2, 3, 4, 5, … \(10\), the run was trained on 0"):
         run.evaluate(str(photos))
 
 
@@ -180,3 +180,8 @@ def test_data_that_have_changed_are_not_evaluated_on(tiny: Recipe, photos: Path,
     with pytest.raises(DataError, match=r"have changed since the run .* began") as caught:
         run.evaluate()
     assert "Put the old images back" in caught.value.fix
+
+
+def test_predict_takes_paths(run: Run) -> None:
+    with pytest.raises(DataError, match="Paths of images are expected, not Tensor"):
+        list(run.predict(torch.zeros(2, 1, 28, 28)))  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """Any eager module can be recorded, and what is recorded is what was."""
 
 import gc
+import math
 import threading
 import weakref
 
@@ -346,3 +347,56 @@ def test_an_array_that_looks_at_a_weight_still_does_after_a_recording() -> None:
         model.fc.weight.add_(1)
     assert array[3, 4] == float(model.fc.weight[3, 4].detach()) == pytest.approx(before + 1)
     assert tape.value("fc.weight[3,4]") == before
+
+
+def test_requests_that_do_not_go_together_are_refused() -> None:
+    model = Net()
+    other = torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=0.1)
+    cases = [
+        ({"model": lambda images: images, "data": IMAGES}, "The model is function, not a torch.nn.Module"),
+        ({"data": (IMAGES, LABELS)}, "Labels came, but no loss"),
+        ({"data": IMAGES, "loss": "cross-entropy"}, "With a loss the data are images and labels; Tensor came"),
+        ({"loss": "mse", "optimizer": torch.optim.SGD}, "The optimizer is SGD, not an instance"),
+        ({"loss": "cross-entropy", "optimizer": other}, "updates none of the model's parameters"),
+        ({"loss": "mse", "optimizer": torch.optim.LBFGS(model.parameters())}, "LBFGS runs the model several times"),
+        ({"data": IMAGES, "modules": ["conv"]}, "The model has no module 'conv'"),
+        ({"loss": "cross-entropy", "rules": StepRules(accumulation=4)}, "3 images cannot be accumulated in 4 parts"),
+        ({"loss": "cross-entropy", "data": (IMAGES, LABELS + 5)}, "failed outside of the model's forward pass"),
+    ]
+    for arguments, message in cases:
+        given = {"model": model, "data": (IMAGES, LABELS)} | arguments
+        with pytest.raises(TapeError, match=message):
+            record(given.pop("model"), given.pop("data"), **given)
+
+
+def test_nan_and_infinity_agree_where_both_are_the_same() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(144, 10))
+    with torch.no_grad():
+        model[0].weight[0, 0, 0, 0] = float("nan")
+        model[0].weight[1].fill_(1e38)
+    tape = record(model, IMAGES.abs() * 100)
+    broken, overflowing, whole = (tape.explain(f"0[0,{channel},2,2]") for channel in range(3))
+    assert broken.agrees and "both are nan" in str(broken) and broken.tolerance == 0
+    assert overflowing.agrees and overflowing.overflows and "cannot hold so large a number" in str(overflowing)
+    assert whole.agrees and whole.is_finite
+    assert math.isnan(broken.evaluate([term.value for term in broken.terms]))
+
+
+def test_addresses_that_mean_no_number_say_why() -> None:
+    tape = record(Net().eval(), IMAGES)
+    step = record(Net(), (IMAGES, LABELS), loss="cross-entropy")
+    empty = record(nn.Linear(4, 2), torch.zeros(0, 4))
+    cases = [
+        (tape, "loss", "This tape has no loss"),
+        (tape, "pixel[0,0,0,0]", "This tape has no pixel"),
+        (tape, "gradient input[0,0,0,0]", "input has no gradient in this recording"),
+        (step, "loss[0]", "this is one number, without an index"),
+        (tape, "conv1[0,3]", "has 2 indices, the tensor 4 axes"),
+        (tape, "conv1[0,3,8,0]", r"is outside: the tensor has the shape \(3, 4, 8, 8\)"),
+        (empty, "logits[0,0]", r"is empty: its shape is \(0, 2\)"),
+    ]
+    for one, address, message in cases:
+        with pytest.raises(TapeError, match=message):
+            one.explain(address)
+    with pytest.raises(IndexError, match="there is no term 99 among"):
+        tape.explain("logits[0,1]").terms[99]

@@ -99,7 +99,7 @@ def _labelled(part: Any, wanted: Wanted, notices: list[str], listener: Listener)
     if _is_arrays(part):
         images, labels = _array(part[0]), _array(part[1])
     elif hasattr(part, "__getitem__") and hasattr(part, "__len__"):
-        images, labels = _read_pairs(part, wanted, notices, listener)
+        images, labels = _read_pairs(part, _length(part), wanted, notices, listener)
     else:
         raise DataError(
             _("Data of type {type} is not understood.").format(type=type(part).__name__),
@@ -190,12 +190,21 @@ def _regression(read: dict[str, Labelled]) -> Dataset:
     return split_dataset(Prepared(NAME, (), images, labels, counts, fingerprint, held_out=False), Data(), 0)
 
 
+def _length(dataset: Any) -> int:
+    try:
+        return len(dataset)
+    except Exception as error:
+        raise DataError(
+            _("The length of the data set cannot be read: {error}").format(error=f"{type(error).__name__}: {error}"),
+            fix=_("Give (images, labels), or a Dataset with a length, or a list of (image, label) pairs."),
+        ) from error
+
+
 def _read_pairs(
-    dataset: Any, wanted: Wanted, notices: list[str], listener: Listener
+    dataset: Any, total: int, wanted: Wanted, notices: list[str], listener: Listener
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     images: list[Any] = []
     labels: list[Any] = []
-    total = len(dataset)
     for index in range(total):
         image, label = _pair(_item(dataset, index))
         images.append(image)

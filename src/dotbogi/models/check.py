@@ -41,6 +41,11 @@ def check_model(module: nn.Module, example_images: Tensor, num_classes: int) -> 
         except Exception as error:
             raise _explained(error, path, type(module).__name__) from None
     _check_logits(logits, len(example_images), num_classes)
+    if torch.is_grad_enabled() and not logits.requires_grad and any(one.requires_grad for one in module.parameters()):
+        raise ModelError(
+            _("The model's output has no gradient: it does not depend on its parameters, or was detached."),
+            fix=_("Leave .detach(), .item(), .numpy() and torch.no_grad() out of forward."),
+        )
 
 
 def _cuda_devices(images: Tensor) -> list[int]:

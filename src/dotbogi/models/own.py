@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
 from dotbogi.errors import DotbogiError, ModelError
@@ -36,6 +37,7 @@ def read_own_model(name: str) -> OwnModel:
     Raises:
         ModelError: no factory is named, or the file is missing or no Python text.
     """
+    name = name.removesuffix(":")
     location, _colon, factory_name = (name, "", "") if name.endswith(".py") else name.rpartition(":")
     if not factory_name:
         raise ModelError(
@@ -96,12 +98,26 @@ def build_own_model(own: OwnModel, *, num_classes: int, in_channels: int, image_
         factory = _factory(own, _import(own))
         arguments = {name: offered[name] for name in _asked_for(own, factory)}
         model = _run(own, lambda: factory(**arguments))
+    _refuse_unusable(own.name, model)
+    return model
+
+
+def _refuse_unusable(name: str, model: Any) -> None:
+    if isinstance(model, torch.jit.ScriptModule) or hasattr(model, "_orig_mod"):
+        raise ModelError(
+            _("{name} returned a scripted or compiled module, which cannot be trained here.").format(name=name),
+            fix=_("Return the module that it was made from."),
+        )
     if not isinstance(model, nn.Module):
         raise ModelError(
-            _("{name} returned {type}, not a torch.nn.Module.").format(name=own.name, type=type(model).__name__),
+            _("{name} returned {type}, not a torch.nn.Module.").format(name=name, type=type(model).__name__),
             fix=_("Return the model itself."),
         )
-    return model
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise ModelError(
+            _("The model has parameters on the device meta, which have no values."),
+            fix=_("Give them values first: model.to_empty(device='cpu'), then initialise them."),
+        )
 
 
 class _TextLoader(importlib.abc.ExecutionLoader):

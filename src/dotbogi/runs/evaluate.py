@@ -100,5 +100,5 @@ def _refuse_other_classes(run: OpenedRun, dataset: Dataset) -> None:
 
 
 def _shown(classes: tuple[str, ...], most: int = 6) -> str:
-    more = ["…"] if len(classes) > most else []
+    more = [f"… ({len(classes)})"] if len(classes) > most else []
     return ", ".join([*(" ".join(name.split()) for name in classes[:most]), *more]) or "–"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from dotbogi.errors import RunError
+from dotbogi.errors import DataError, RunError
 from dotbogi.language import _
 from dotbogi.runs.listening import notices_as_warnings, tell_notices
 from dotbogi.runs.opened import OpenedRun
@@ -60,7 +60,13 @@ class Run(OpenedRun):
         """
         from dotbogi.runs.predict import predict
 
-        words = [paths] if isinstance(paths, (str, Path)) else paths
+        words = [paths] if isinstance(paths, (str, Path)) else list(paths)
+        for word in words:
+            if not isinstance(cast(object, word), (str, Path)):
+                raise DataError(
+                    _("Paths of images are expected, not {type}.").format(type=type(word).__name__),
+                    fix=_("Give files, folders or patterns; run.model() takes tensors."),
+                )
         return predict(self, [str(path) for path in words], top=top)
 
 

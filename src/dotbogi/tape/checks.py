@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +15,84 @@ from dotbogi.language import _
 from dotbogi.models.mismatch import Arrival, mismatch
 from dotbogi.models.source_line import said, source_line
 from dotbogi.tape.modules import ModulePath
+from dotbogi.training.step import StepRules
 
 if TYPE_CHECKING:
     from dotbogi.tape.tape import Tape
+
+
+def check_request(
+    model: Any, data: Any, loss: Any, optimizer: Any, modules: Iterable[str] | None, rules: StepRules
+) -> None:
+    """Refuses what does not go together; the arguments are those of :func:`dotbogi.tape.record.record`.
+
+    Raises:
+        TapeError: no module, labels without a loss, an optimizer over other parameters, an unknown module, a batch
+            that cannot be accumulated in so many parts.
+    """
+    if not isinstance(model, nn.Module):
+        raise TapeError(
+            _("The model is {type}, not a torch.nn.Module.").format(type=type(model).__name__),
+            fix=_("Give an instance, such as Net()."),
+        )
+    is_pair = isinstance(data, (tuple, list)) and len(cast(Sequence[Any], data)) == 2
+    if loss is not None and not is_pair:
+        raise TapeError(
+            _("With a loss the data are images and labels; {type} came.").format(type=type(data).__name__),
+            fix=_("Give record(model, (images, labels), loss=…)."),
+        )
+    if loss is None and is_pair and _takes_one_input(model):
+        raise TapeError(_("Labels came, but no loss."), fix=_("Give loss='cross-entropy', or leave the labels out."))
+    _refuse_other_optimizer(model, optimizer)
+    _refuse_unknown_modules(model, modules)
+    if loss is not None and isinstance(data[0], Tensor) and 0 < len(data[0]) < rules.accumulation:
+        raise TapeError(
+            _("{images} images cannot be accumulated in {parts} parts.").format(
+                images=len(data[0]), parts=rules.accumulation
+            ),
+            fix=_("Give as many images as parts, or more."),
+        )
+
+
+def _takes_one_input(model: nn.Module) -> bool:
+    parameters = signature(model.forward).parameters.values()
+    kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD, Parameter.VAR_POSITIONAL)
+    positional = [parameter.kind for parameter in parameters if parameter.kind in kinds]
+    return len(positional) == 1 and positional[0] is not Parameter.VAR_POSITIONAL
+
+
+def _refuse_other_optimizer(model: nn.Module, optimizer: Any) -> None:
+    if optimizer is None or isinstance(optimizer, str):
+        return
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TapeError(
+            _("The optimizer is {type}, not an instance of torch.optim.Optimizer.").format(
+                type=getattr(optimizer, "__name__", type(optimizer).__name__)
+            ),
+            fix=_("Give an instance over model.parameters(), or a name such as 'adam'."),
+        )
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise TapeError(
+            _("LBFGS runs the model several times in one step, through a closure."),
+            fix=_("Record a step with another optimizer."),
+        )
+    own = {id(parameter) for parameter in model.parameters()}
+    if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
+        raise TapeError(
+            _("The optimizer updates none of the model's parameters."),
+            fix=_("Make it of this very model: {name}(model.parameters()).").format(name=type(optimizer).__name__),
+        )
+
+
+def _refuse_unknown_modules(model: nn.Module, modules: Iterable[str] | None) -> None:
+    known = [name for name, _module in model.named_modules() if name]
+    for name in modules or ():
+        if name not in known:
+            close = get_close_matches(name, known, n=4, cutoff=0.5) or known[:12]
+            raise TapeError(
+                _("The model has no module {name}.").format(name=repr(name)),
+                fix=_("There are: {names}, …").format(names=", ".join(close)),
+            )
 
 
 def check_model_and_images(model: nn.Module, images: list[Tensor]) -> None:
@@ -74,12 +152,12 @@ def out_of_memory(error: BaseException, device: torch.device) -> TapeError:
     )
 
 
-def explained_failure(error: Exception, path: ModulePath, tape: Tape) -> DotbogiError:
+def explained_failure(error: Exception, path: ModulePath | None, tape: Tape) -> DotbogiError:
     """Returns what to say when the model raised; the tape up to there is the error's ``tape``.
 
     Args:
         error: what was raised.
-        path: which module was being run, and with what.
+        path: which module was being run, and with what; ``None`` after the forward pass.
         tape: recorded so far.
     """
     explanation = _explained(error, path)
@@ -87,10 +165,15 @@ def explained_failure(error: Exception, path: ModulePath, tape: Tape) -> Dotbogi
     return explanation
 
 
-def _explained(error: Exception, path: ModulePath) -> DotbogiError:
-    entered = path.innermost
-    if entered is None:
-        return TapeError(_("The step failed: {error}").format(error=said(error)), fix=_("See the traceback above."))
+def _explained(error: Exception, path: ModulePath | None) -> DotbogiError:
+    entered = path.innermost if path is not None else None
+    if path is None or entered is None:
+        return TapeError(
+            _("The step failed outside of the model's forward pass: {error}").format(error=said(error)),
+            fix=_(
+                "See that the loss takes these logits and labels, and that nothing it needs is overwritten in place."
+            ),
+        )
     module, call = entered
     shape = call.inputs[0].shape if call.inputs else ()
     found = mismatch(Arrival(call.name or type(module).__name__, module, shape, path.shape_before))

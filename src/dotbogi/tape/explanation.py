@@ -90,8 +90,9 @@ class Terms(Sequence[Term]):
     def __getitem__(self, position: int | slice) -> Term | list[Term]:
         if isinstance(position, slice):
             return [self[i] for i in range(*position.indices(len(self)))]
-        if position < 0:
-            position += len(self)
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"there is no term {position} among {len(self)}")
+        position %= len(self)
         group, within = self._place(position)
         place = tuple(group.elements.index[within].tolist())
         source, index = self._tape.source(group.elements.value, place)
@@ -220,7 +221,8 @@ class Explanation:
             return self.arithmetic.scale(values)
         if self.kind == SUM_OF_PRODUCTS:
             with np.errstate(invalid="ignore", over="ignore"):
-                return float(np.sum(np.abs(values * self.terms.coefficients)))
+                products = np.abs(values * self.terms.coefficients)
+            return float(np.sum(products[np.isfinite(products)]))
         finite = [abs(number) for number in [*values.tolist(), self.result] if math.isfinite(number)]
         return max(finite, default=0.0)
 
@@ -228,16 +230,36 @@ class Explanation:
     def tolerance(self) -> float:
         """½ · ε of the recorded type · |result| + 32 · ε of float32 (of float64 for float64) · scale."""
         dtype = self.value.dtype
-        if not dtype.is_floating_point:
+        if not dtype.is_floating_point or not self.is_finite:
             return 0.0
         working = torch.float64 if dtype == torch.float64 else torch.float32
-        rounding = 0.5 * torch.finfo(dtype).eps * abs(self.result) if math.isfinite(self.result) else 0.0
+        rounding = 0.5 * torch.finfo(dtype).eps * abs(self.result)
         return rounding + ROUNDINGS * torch.finfo(working).eps * self.scale
 
     @property
     def agrees(self) -> bool:
-        """Whether result and recorded differ by rounding alone."""
-        return self.kind == UNEXPLAINED or abs(self.difference) <= self.tolerance
+        """Whether result and recorded differ by rounding alone; of NaN and infinity, whether both are the same.
+
+        A result that the recorded type cannot hold is infinite there.
+        """
+        if self.kind == UNEXPLAINED:
+            return True
+        if self.is_finite:
+            return abs(self.difference) <= self.tolerance
+        return self.difference == 0 or self.overflows
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether neither the recorded number nor the result is NaN or infinite."""
+        return math.isfinite(self.recorded) and math.isfinite(self.result)
+
+    @property
+    def overflows(self) -> bool:
+        """Whether the result is larger than the recorded type can hold, and an infinity was recorded for it."""
+        dtype = self.value.dtype
+        if not dtype.is_floating_point or not math.isinf(self.recorded) or math.isnan(self.result):
+            return False
+        return abs(self.result) > torch.finfo(dtype).max and self.recorded * self.result > 0
 
     @property
     def replay_difference(self) -> float | None:

@@ -103,9 +103,20 @@ class Names:
         return self._output_of(address, path)
 
     def _of(self, name: str, told: str, address: Address) -> Value:
-        if name not in self.given:
-            raise self._unknown(told, address)
-        return self.given[name]
+        if name in self.given:
+            return self.given[name]
+        if not address.kind and address.name in WORDS and not address.output:
+            raise self._absent(address.name)
+        raise self._unknown(told, address)
+
+    @staticmethod
+    def _absent(word: str) -> AddressError:
+        fixes = {
+            "loss": _("Record a training step: record(model, (images, labels), loss=…); --step train."),
+            "pixel": _("Replay a step or an image of a run: only there the model's input is made of stored pixels."),
+        }
+        fix = fixes.get(word, _("The model was not run to its end."))
+        return AddressError(_("This tape has no {name}.").format(name=word), fix=fix)
 
     def _numbered(self, address: Address, operations: list[Operation]) -> Value:
         if not address.name.isdecimal():
@@ -160,10 +171,12 @@ class Names:
         return call.outputs[address.output]
 
     def _gradient_of(self, address: Address, path: str) -> Value:
-        if path in self._tensors:
+        if path in self._tensors or path in WORDS:
             raise AddressError(
                 _("{name} has no gradient in this recording.").format(name=path),
-                fix=_("Record a training step: record(model, (images, labels), loss=…, optimizer=…)."),
+                fix=_(
+                    "Ask for a parameter that requires a gradient, or a module's output, in a recorded training step."
+                ),
             )
         call = self._call_of(address, path)
         if address.output not in call.gradients:

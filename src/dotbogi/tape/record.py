@@ -14,7 +14,7 @@ from dotbogi.errors import DotbogiError
 from dotbogi.optim.optimizer import SINGLE_TENSOR, build_optimizer
 from dotbogi.stages import BATCH, GRADIENT, MODEL, Stage
 from dotbogi.tape.before_update import Beginnings, watched_update
-from dotbogi.tape.checks import check_model_and_images, explained_failure, out_of_memory
+from dotbogi.tape.checks import check_model_and_images, check_request, explained_failure, out_of_memory
 from dotbogi.tape.modules import ModulePath, tensors_in
 from dotbogi.tape.names import Names
 from dotbogi.tape.plain import plain_arithmetic
@@ -58,6 +58,7 @@ def record(
         TapeError: the model or the images cannot be recorded.
         ShapeError: something does not fit a layer; the tape up to there is the error's ``tape``.
     """
+    check_request(model, data, loss, optimizer, modules, rules)
     inputs, labels = data if loss is not None else (data, None)
     if prepare is None:
         check_model_and_images(model, tensors_in(inputs))
@@ -86,7 +87,8 @@ def record(
             raise out_of_memory(error, device) from error
         except Exception as error:
             names.calls = path.calls
-            raise explained_failure(error, path, Tape(recorder.operations, names, {})) from error
+            in_forward = path if recorder.stage in (BATCH, MODEL) else None
+            raise explained_failure(error, in_forward, Tape(recorder.operations, names, {})) from error
     return Tape(recorder.operations, names, _facts(stepper, beginnings, rules))
 
 

@@ -242,9 +242,23 @@ class Tape:
             or any(i < 0 or i >= size for i, size in zip(index, shape, strict=True))
         ):
             example = ",".join(str(size - 1) for size in shape)
+            if 0 in shape:
+                raise AddressError(
+                    _("{address} is empty: its shape is {shape}.").format(address=told, shape=shape),
+                    fix=_("Ask for a tensor that has numbers."),
+                )
+            if not shape:
+                raise AddressError(
+                    _("{address}: this is one number, without an index.").format(address=told),
+                    fix=_("Leave the index out."),
+                )
             raise AddressError(
                 _("{address} is outside: the tensor has the shape {shape}.").format(address=told, shape=shape)
-                if index is not None
+                if index is not None and len(index) == len(shape)
+                else _("{address} has {count} indices, the tensor {axes} axes: its shape is {shape}.").format(
+                    address=told, count=len(index), axes=len(shape), shape=shape
+                )
+                if index
                 else _("{address} is a tensor of the shape {shape}: say which of its numbers.").format(
                     address=told, shape=shape
                 ),

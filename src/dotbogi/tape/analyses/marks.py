@@ -68,7 +68,7 @@ class Marks:
         if self._dtype is torch.bool:
             flat[positions] = True
         else:
-            flat.index_add_(0, positions, marks[tuple(found.T)].to(self._dtype))
+            flat.index_add_(0, positions, marks[tuple(found.T)].to(self._dtype).reshape(len(found)))
 
     def carry(self, source: Place, target: Place, overwritten: Sequence[Value]) -> None:
         """Takes what is marked in one version of a memory over to another, but for what was overwritten between."""

@@ -108,8 +108,14 @@ def _adaptive(operation: Operation, source: Value, result: Value) -> str:
 
 def _mean(operation: Operation, source: Value, result: Value) -> str:
     return _("averaged over {axes} axes: {before} becomes {after}").format(
-        axes=len(operation.argument("dim") or source.shape), before=_times(source.shape), after=_times(result.shape)
+        axes=len(_averaged(operation) or source.shape), before=_times(source.shape), after=_times(result.shape)
     )
+
+
+def _averaged(operation: Operation) -> list[int]:
+    """The axes of a mean; empty for one over all of them, which has no such argument."""
+    names = {parameter.name for parameter in operation.overload._schema.arguments}
+    return operation.argument("dim") or [] if "dim" in names else []
 
 
 def _linear(operation: Operation, source: Value, result: Value) -> str:
@@ -134,7 +140,8 @@ def _view(operation: Operation, source: Value, result: Value) -> str:
 
 
 def _joined(operation: Operation, source: Value, result: Value) -> str:
-    axis = operation.argument("dim") % len(result.shape)
+    names = {parameter.name for parameter in operation.overload._schema.arguments}
+    axis = operation.argument("dim") % len(result.shape) if "dim" in names else 0
     parts = [part.shape[axis] for part in operation.argument("tensors") if len(part.shape) == len(result.shape)]
     return _("joined along axis {axis}: {size} = {sum}").format(
         axis=axis, size=result.shape[axis], sum=" + ".join(map(str, parts))

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING
 
 from dotbogi.tape.arithmetic import FUNCTION, SUM_OF_PRODUCTS
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SHOWN = 6
 DIGITS = 9  # tell all float32 apart
 SIGNIFICANT = 5  # of the largest number of a sum, to begin with
+MANY_DIGITS = Context(prec=800)  # of float64, whose largest number has 309 before the point
 MOST_PLACES = 8  # tried beyond that before a sum is said to hold only about
 
 
@@ -37,7 +38,7 @@ class Notation:
     def decimal(self, number: float) -> Decimal:
         """Returns a finite number rounded to the places, in units of the power of ten."""
         unit = Decimal(1).scaleb(-self.places)
-        return Decimal(number).scaleb(-self.exponent).quantize(unit, ROUND_HALF_EVEN)
+        return Decimal(number).scaleb(-self.exponent).quantize(unit, ROUND_HALF_EVEN, MANY_DIGITS)
 
     def __call__(self, number: float) -> str:
         """Returns the number as it is written."""

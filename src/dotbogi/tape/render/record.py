@@ -16,7 +16,7 @@ def to_record(explanation: Explanation, top: int | None) -> dict[str, Any]:
         top: how many terms, the largest, in their order; ``None`` for all.
     """
     terms = explanation.terms
-    positions = list(range(len(terms))) if top is None else sorted(terms.order()[:top])
+    positions = list(range(len(terms))) if top is None else sorted(terms.order()[: max(top, 0)])
     shown = [terms[position] for position in positions]
     record = {
         "address": explanation.address,

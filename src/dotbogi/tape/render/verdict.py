@@ -29,6 +29,12 @@ def verdict_parts(explanation: Explanation) -> list[Part]:
 
 def agreement(explanation: Explanation) -> Line:
     """Says whether result and recorded number agree."""
+    if explanation.agrees and explanation.overflows:
+        text = _("✓ agrees: {dtype} cannot hold so large a number, so that it is infinite there")
+        dtype = str(explanation.value.dtype).removeprefix("torch.")
+        return line(Cell(text.format(dtype=dtype), "good"))
+    if explanation.agrees and not explanation.is_finite:
+        return line(Cell(_("✓ agrees: both are {number}").format(number=explanation.recorded), "good"))
     if explanation.agrees:
         return line(Cell(_("✓ agrees: what is left is rounding"), "good"))
     return line(Cell(_("✗ DOES NOT AGREE: the difference is larger than rounding can be"), "bad"))
