@@ -400,3 +400,13 @@ def test_addresses_that_mean_no_number_say_why() -> None:
             one.explain(address)
     with pytest.raises(IndexError, match="there is no term 99 among"):
         tape.explain("logits[0,1]").terms[99]
+
+
+def test_numbers_below_the_smallest_normal_one_may_be_flushed_to_zero() -> None:
+    class Tiny(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x @ x.T
+
+    explanation = record(Tiny(), torch.full((2, 3), 3e-23)).explain("logits[0,1]")
+    assert explanation.result == pytest.approx(2.7e-45, rel=1e-3) and explanation.agrees
+    assert explanation.tolerance < 1e-43

@@ -228,13 +228,16 @@ class Explanation:
 
     @property
     def tolerance(self) -> float:
-        """½ · ε of the recorded type · |result| + 32 · ε of float32 (of float64 for float64) · scale."""
+        """½ · ε of the recorded type · |result| + 32 · ε of float32 (of float64 for float64) · scale.
+
+        Result and scale count as the smallest normal number where they are smaller: below it numbers lie evenly.
+        """
         dtype = self.value.dtype
         if not dtype.is_floating_point or not self.is_finite:
             return 0.0
         working = torch.float64 if dtype == torch.float64 else torch.float32
-        rounding = 0.5 * torch.finfo(dtype).eps * abs(self.result)
-        return rounding + ROUNDINGS * torch.finfo(working).eps * self.scale
+        rounding = 0.5 * torch.finfo(dtype).eps * max(abs(self.result), torch.finfo(dtype).tiny)
+        return rounding + ROUNDINGS * torch.finfo(working).eps * max(self.scale, torch.finfo(working).tiny)
 
     @property
     def agrees(self) -> bool:
