@@ -1,6 +1,8 @@
 """A run's training brought to the beginning of a step: from a stored moment, by making the steps between again."""
 
 import copy
+import math
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -10,10 +12,10 @@ from dotbogi.language import _
 from dotbogi.optim.schedule import ClosedForm
 from dotbogi.replay.moments import kept_moment, moment_before
 from dotbogi.runs.assemble import Assembly
+from dotbogi.runs.carry_out import training_of
 from dotbogi.runs.listening import nobody_listens
 from dotbogi.runs.opened import OpenedRun
 from dotbogi.training.loop import Training, train_loop
-from dotbogi.training.metrics import running_validation
 
 KEPT_BYTES = 2**27  # of moments that were passed: whoever goes back a step finds them
 
@@ -108,26 +110,7 @@ class Rerun:
 
 def _training(assembly: Assembly, stop: Any) -> Training:
     """Returns the training as it was, but for what no weight depends on."""
-    dataset = assembly.dataset
+    training = training_of(assembly, nobody_listens, stop)
     ignores_loss = isinstance(assembly.state.schedule.course, ClosedForm)
-    judged = None if ignores_loss or dataset.validation is None else assembly.evaluation_batches(dataset.validation)
-
-    def validate() -> dict[str, float]:
-        assert judged is not None
-        return running_validation(
-            assembly.state.model, judged, assembly.loss_function, assembly.rules, dataset.is_classification
-        )
-
-    return Training(
-        state=assembly.state,
-        loss_function=assembly.loss_function,
-        batches=assembly.batches,
-        rules=assembly.rules,
-        steps=assembly.steps,
-        epochs=assembly.epochs,
-        seed=assembly.recipe.training.seed,
-        classifies=dataset.is_classification,
-        listener=nobody_listens,
-        validate=validate if judged else None,
-        stop=stop,
-    )
+    validate = None if ignores_loss else training.validate
+    return replace(training, validate=validate, snapshots=(), checkpoint_every_s=math.inf)

@@ -47,7 +47,7 @@ def carry_out(
 
     try:
         listener(RunStarted(stored.id, str(stored.path), started_facts(assembly, stored), assembly.state.step))
-        training = _training(assembly, everybody, stop)
+        training = training_of(assembly, everybody, stop)
         signal = train_loop(training)
         if not signal:
             _finish(assembly, training, stored, listener)
@@ -109,7 +109,14 @@ def started_facts(assembly: Assembly, stored: StoredRun) -> dict[str, Any]:
     }
 
 
-def _training(assembly: Assembly, listener: Listener, stop: Callable[[], str | None]) -> Training:
+def training_of(assembly: Assembly, listener: Listener, stop: Callable[[], str | None]) -> Training:
+    """Returns the training that an assembly describes.
+
+    Args:
+        assembly: its state is where the training begins.
+        listener: is told every event.
+        stop: asked before every step.
+    """
     dataset, recipe = assembly.dataset, assembly.recipe
     classifies = dataset.is_classification
     validation = assembly.evaluation_batches(dataset.validation) if dataset.validation else None

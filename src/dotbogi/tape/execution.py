@@ -131,7 +131,7 @@ def is_drawn(operation: Operation) -> bool:
     if not draws_at_random(operation.overload) or operation.packet == "native_dropout":
         return False
     for name in ("dropout_p", "dropout", "training"):
-        if any(parameter.name == name for parameter in operation.overload._schema.arguments):
+        if name in operation.argument_names:
             if operation.argument(name):
                 raise TapeError(
                     _("{operation} draws random numbers that cannot be seen, so it cannot be run again.").format(

@@ -86,6 +86,11 @@ class Operation:
 
         return not self.plumbing and is_explained(self)
 
+    @property
+    def argument_names(self) -> set[str]:
+        """The names that its schema has for arguments: overloads of one operation differ in them."""
+        return {parameter.name for parameter in self.overload._schema.arguments}
+
     def argument(self, name: str) -> Any:
         """Returns an argument by the name that its schema gives it, with its default where it was not given."""
         if not self._arguments:

@@ -67,7 +67,7 @@ def _leaky_relu(operation: Operation, of: Operand) -> list[Tensor]:
 
 def _clamped(operation: Operation, of: Operand) -> list[Tensor] | None:
     """hardtanh (ReLU6), clamp, clamp_min, clamp_max."""
-    names = {parameter.name for parameter in operation.overload._schema.arguments}
+    names = operation.argument_names
     low, high = (
         next((operation.argument(name) for name in given if name in names), None)
         for given in (("min_val", "min"), ("max_val", "max"))
@@ -88,7 +88,7 @@ def _max_pool(operation: Operation, of: Operand) -> list[Tensor]:
 
 
 def _batch_norm(operation: Operation, of: Operand) -> list[Tensor] | None:
-    names = {parameter.name for parameter in operation.overload._schema.arguments}
+    names = operation.argument_names
     weight, bias = (operation.argument(name) for name in ("weight", "bias"))
     if ("training" in names and operation.argument("training")) or (weight is not None and of(weight).requires_grad):
         return None

@@ -114,7 +114,7 @@ def _mean(operation: Operation, source: Value, result: Value) -> str:
 
 def _averaged(operation: Operation) -> list[int]:
     """The axes of a mean; empty for one over all of them, which has no such argument."""
-    names = {parameter.name for parameter in operation.overload._schema.arguments}
+    names = operation.argument_names
     return operation.argument("dim") or [] if "dim" in names else []
 
 
@@ -140,7 +140,7 @@ def _view(operation: Operation, source: Value, result: Value) -> str:
 
 
 def _joined(operation: Operation, source: Value, result: Value) -> str:
-    names = {parameter.name for parameter in operation.overload._schema.arguments}
+    names = operation.argument_names
     axis = operation.argument("dim") % len(result.shape) if "dim" in names else 0
     parts = [part.shape[axis] for part in operation.argument("tensors") if len(part.shape) == len(result.shape)]
     return _("joined along axis {axis}: {size} = {sum}").format(

@@ -155,7 +155,7 @@ def moved(operation: Operation, of: MaskOf) -> list[Tensor]:
 
 
 def _indices(operation: Operation) -> dict[int, Value]:
-    names = {parameter.name for parameter in operation.overload._schema.arguments}
+    names = operation.argument_names
     given = [operation.argument(name) for name in ("index", "indices") if name in names]
     parts = [part for one in given for part in (one if isinstance(one, (list, tuple)) else [one])]
     return {part.id: part for part in parts if isinstance(part, Value)}
@@ -183,7 +183,7 @@ def reduced(operation: Operation, of: MaskOf) -> list[Tensor]:
 
 def reduced_axes(operation: Operation, axes: int) -> list[int]:
     """Returns along which axes an operation reduces: all where it names none."""
-    names = {parameter.name for parameter in operation.overload._schema.arguments}
+    names = operation.argument_names
     given = operation.argument("dim") if "dim" in names else None
     if given is None or given == []:
         return list(range(axes))

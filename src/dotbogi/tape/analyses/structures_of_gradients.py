@@ -35,7 +35,7 @@ def batch_norm_backward(operation: Operation, of: MaskOf) -> list[Tensor]:
     """In training all of the channel; at evaluation the gradient at the place."""
     gradient = of(operation.argument("grad_out" if operation.packet.startswith("native") else "grad_output"))
     x = of(operation.argument("input"))
-    names = {parameter.name for parameter in operation.overload._schema.arguments}
+    names = operation.argument_names
     trains = "train" not in names or operation.argument("train")
     others = ("weight", "save_mean", "save_invstd") if trains else ("weight", "running_mean", "running_var")
     channel = torch.zeros(x.shape[1])

@@ -109,7 +109,7 @@ def adaptive_max_pool(operation: Operation, of: MaskOf) -> list[Tensor]:
 def batch_norm(operation: Operation, of: MaskOf) -> list[Tensor]:
     """In training all of the channel, at evaluation the pixel and the running statistics."""
     x = of(operation.inputs[0])
-    names = {parameter.name for parameter in operation.overload._schema.arguments}
+    names = operation.argument_names
     trains = "training" in names and operation.argument("training")
     per_channel = [operand(operation, name, of) for name in ("weight", "bias")]
     running = [operand(operation, name, of) for name in ("running_mean", "running_var") if name in names]
@@ -199,7 +199,7 @@ def attention(operation: Operation, of: MaskOf) -> list[Tensor]:
     seen = seen.tril() if operation.argument("is_causal") else seen
     own = query.sum(-1, keepdim=True) + torch.matmul(seen, key.sum(-1, keepdim=True))  # (B, heads, S, 1)
     for name in ("attn_mask", "attn_bias"):
-        if any(parameter.name == name for parameter in operation.overload._schema.arguments):
+        if name in operation.argument_names:
             bias = operation.argument(name)
             own = own + (of(bias).sum(-1, keepdim=True) if isinstance(bias, Value) else 0)
     result = own + torch.matmul(seen, values)

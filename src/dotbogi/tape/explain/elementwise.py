@@ -204,7 +204,7 @@ def argument(question: Question, name: str, default: Any = None) -> Any:
         A value, a number or what else was given; a pair of a value and an index where a tensor holds one number for
         each result; the default where the overload has no such argument.
     """
-    known = {parameter.name for parameter in question.operation.overload._schema.arguments}
+    known = question.operation.argument_names
     for candidate in (name, *_OTHER_NAMES.get(name, ())):
         if candidate in known:
             return _of_this_result(question, candidate, question.argument(candidate))

@@ -145,13 +145,13 @@ def _is_plain(argument: Any) -> bool:
 
 def _filling(operation: Operation) -> float:
     """Returns what an operation puts where nothing is moved to."""
-    names = {parameter.name for parameter in operation.overload._schema.arguments}
+    names = operation.argument_names
     return float(operation.argument("value") or 0) if "value" in names else 0.0
 
 
 def _moved(operation: Operation, names: Sequence[str]) -> list[Value]:
     """Returns the values whose elements an operation moves, in the order of the operands."""
-    known = {parameter.name for parameter in operation.overload._schema.arguments}
+    known = operation.argument_names
     arguments = [operation.argument(name) for name in names if name in known]
     listed = [item for one in arguments for item in (one if isinstance(one, (list, tuple)) else [one])]
     return [item for item in listed if isinstance(item, Value)]

@@ -157,7 +157,7 @@ def told_rounding(steps: str, dtype: torch.dtype) -> str:
 
 def argument_of(question: Question, *names: str, default: Any = None) -> Any:
     """Returns the argument that has one of several names: schemas of the same operation differ in them."""
-    known = {parameter.name for parameter in question.operation.overload._schema.arguments}
+    known = question.operation.argument_names
     found = next((name for name in names if name in known), None)
     return default if found is None else question.argument(found)
 
