@@ -34,7 +34,7 @@ def record_attention(queries, keys, size, dtype, causal=False, mask=None, scale=
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     queries=st.sampled_from([1, 4, 33]),
     keys=st.sampled_from([1, 5, 49]),
