@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import cross_entropy
 
-from dotbogi.data.augment import draw, erase, move
+from dotbogi.data.augment import draw, vary
 from dotbogi.data.batches import Batches
 from dotbogi.data.dataset import Split
 from dotbogi.data.normalise import normalisation_for
@@ -71,9 +71,9 @@ def rows(channels: int, height: int, width: int) -> dict[str, list[str]]:
 
 
 def varied(augmentation: Augmentation, images: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-    """Draws, moves and erases."""
+    """Draws and varies."""
     draws = draw(augmentation, 0, 0, indices, (images.shape[2], images.shape[3]))
-    return erase(move(images, draws), draws)
+    return vary(images, draws)
 
 
 def main() -> None:
@@ -82,7 +82,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, {THREADS} threads, {platform.processor() or platform.machine()}\n")
     columns = [rows(*size) for size in SIZES]
     heads = [f"{BATCH}×{'×'.join(map(str, size))}, µs | of a step" for size in SIZES]
-    print(f"| draw, move, erase | {' | '.join(heads)} |\n|-|{'-:|-:|' * len(SIZES)}")
+    print(f"| draw, vary | {' | '.join(heads)} |\n|-|{'-:|-:|' * len(SIZES)}")
     for name in columns[0]:
         print(f"| {name} | {' | '.join(' | '.join(column[name]) for column in columns)} |")
 

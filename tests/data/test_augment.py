@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dotbogi.data.augment import LEAST_ASPECT, Draws, affine_matrices, draw, erase, move, varies
+from dotbogi.data.augment import LEAST_ASPECT, Draws, affine_matrices, draw, varies, vary
 from dotbogi.recipe import Augmentation
 
 MANY = torch.arange(20_000)
@@ -34,7 +34,7 @@ def moved(image: torch.Tensor, flip: bool, down: int, right: int) -> torch.Tenso
 
 
 def apply(images: torch.Tensor, draws: Draws) -> torch.Tensor:
-    return erase(move(images, draws), draws)
+    return vary(images, draws)
 
 
 @given(st.integers(1, 4), st.integers(1, 3), SIZES, SIZES, st.integers(0, 4), st.data())
@@ -246,6 +246,6 @@ def test_the_operations_are_few_and_known():
         apply(images, turns)
     plumbing = {"detach", "lift_fresh", "slice", "view"}
     assert moving.names - plumbing == {
-        "cat", "constant_pad_nd", "flip", "index_select", "maximum", "mul_", "unfold", "unsqueeze",
+        "cat", "constant_pad_nd", "flip", "index_select", "maximum", "mul", "unfold", "unsqueeze",
     }  # fmt: skip
     assert turning.names - plumbing == {"_to_copy", "affine_grid_generator", "grid_sampler_2d"}

@@ -1,10 +1,9 @@
 """How training images are varied: drawn for each sample from its key, applied to the batch as a whole.
 
-``draw`` decides, ``move`` and ``erase`` compute: a few kinds of tensor operations, from
-which every number of the varied image can be followed back. Pixels are moved while they
+``draw`` decides, ``vary`` computes: a few kinds of tensor operations, from which every
+number of the varied image can be followed back. Pixels are moved and erased while they
 are bytes, a quarter of the memory that floats would take; what enters from outside an
-image is black (0). What is erased is 0 of what the network sees: black where images are
-scaled to 0…1, the mean where they are standardised.
+image is black (0), and so is what is erased.
 """
 
 from dataclasses import dataclass
@@ -113,30 +112,25 @@ def _rectangles(
     return (rectangles * (erased < augmentation.erasing)[:, None]).astype(np.int64)
 
 
-def move(images: Tensor, draws: Draws) -> Tensor:
-    """Flips, rotates and scales, and shifts a batch as drawn, in this order.
+def vary(images: Tensor, draws: Draws) -> Tensor:
+    """Flips, rotates and scales, shifts, and erases a batch as drawn, in this order.
 
     Args:
-        images: (B, C, H, W); floating point, on the scale 0…255, where there is a rotation or a scale.
+        images: (B, C, H, W), on the scale 0…255; floating point where there is a rotation or a scale.
         draws: of the same B, H and W, on the CPU.
 
     Returns:
-        The moved images, in the shape, type and device of ``images``.
+        The varied images, in the shape, type and device of ``images``, which stay as they are.
     """
+    images = _move(images, draws)
+    return images if draws.erased is None else _erase(images, draws.erased)
+
+
+def _move(images: Tensor, draws: Draws) -> Tensor:
     if draws.resamples:
         return _transform(images, draws)
     images = images if draws.flip is None else _flip(images, draws.flip)
     return images if draws.shift is None else _shift(images, draws.shift)
-
-
-def erase(images: Tensor, draws: Draws) -> Tensor:
-    """Blanks the rectangles that were drawn.
-
-    Args:
-        images: float (B, C, H, W), normalised; changed in place.
-        draws: of the same B, H and W, on the CPU.
-    """
-    return images if draws.erased is None else _erase(images, draws.erased)
 
 
 def _flip(images: Tensor, flip: Tensor) -> Tensor:
@@ -167,13 +161,13 @@ def _erase(images: Tensor, erased: Tensor) -> Tensor:
     height, width = images.shape[2:]
     top, left, bottom, right = erased.numpy().T[:, :, None]  # each (B, 1)
     rows, columns = np.arange(height), np.arange(width)
-    row_kept = ((rows < top) | (rows >= bottom)).astype(np.float32)  # (B, H)
-    column_kept = ((columns < left) | (columns >= right)).astype(np.float32)  # (B, W)
+    row_kept = ((rows < top) | (rows >= bottom)).astype(np.uint8)  # (B, H)
+    column_kept = ((columns < left) | (columns >= right)).astype(np.uint8)  # (B, W)
     kept = torch.maximum(
         torch.from_numpy(row_kept).to(images.device)[:, None, :, None],
         torch.from_numpy(column_kept).to(images.device)[:, None, None, :],
     )  # (B, 1, H, W)
-    return images.mul_(kept)
+    return images * kept
 
 
 def _transform(images: Tensor, draws: Draws) -> Tensor:
