@@ -86,6 +86,27 @@ def test_any_operation_on_two_tensors_is_explained(name, operands):
     explained(TWO[name], *operands)
 
 
+DIVISORS = {
+    "full": lambda b: b,
+    "column-major": lambda b: b.t().contiguous().t(),
+    "a row": lambda b: b[0].clone(),
+    "a column": lambda b: b[:, :1].clone(),
+    "one": lambda b: b[0, :1].clone(),
+    "one, expanded": lambda b: b[0, :1].expand(6),
+    "no axis": lambda b: b[0, 0].clone(),
+}
+
+
+@pytest.mark.parametrize("mode", ["floor", "trunc"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("shape", DIVISORS)
+def test_large_quotients_are_cut_off_as_torch_rounds_them(mode, dtype, shape):
+    draw = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(40, 6, generator=draw) * 300).to(dtype), torch.rand(40, 6, generator=draw).add(0.1).to(dtype)
+    tape = record_function(lambda a, b: A.div.Tensor_mode(a, b, rounding_mode=mode), a, DIVISORS[shape](b))
+    assert_explained(tape, "div", samples=240)
+
+
 @settings(max_examples=80, deadline=None)
 @given(name=st.sampled_from(sorted(ONE)), operands=broadcast_operands(1))
 def test_any_operation_with_a_number_is_explained(name, operands):

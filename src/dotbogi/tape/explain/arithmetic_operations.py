@@ -26,6 +26,7 @@ from dotbogi.tape.explain.elementwise import (
 )
 from dotbogi.tape.explain.number_types import rounded
 from dotbogi.tape.explain.vector_loops import computed_in_vectors
+from dotbogi.tape.value import Value
 
 TWO = {"self": "a", "other": "b"}
 SCALED = {**TWO, "alpha": "α"}
@@ -149,12 +150,20 @@ def _multiple(question: Question, formula: Formula) -> Arithmetic:
 
 
 def _step_dtype(question: Question) -> torch.dtype | None:
-    """Returns the type that a quotient is rounded to before its decimals are cut off."""
+    """Returns the type that every step of a quotient is rounded to before its decimals are cut off.
+
+    On the CPU the operands' own type, but where all elements are divided by the same one.
+    Source: ``div_floor_kernel`` and ``div_trunc_kernel`` in aten/src/ATen/native/cpu/BinaryOpsKernel.cpp; measured
+    over layouts of both operands.
+    """
     a, b = operands_of(question, DIV)
-    values = [operand.content for operand in (a, b) if operand.on_tape]
-    is_plain = len(values) == 2 and all(value.shape for value in values)
-    in_vectors = is_plain and question.value.device.type == "cpu" and computed_in_vectors(question, values)
-    return common_dtype([a, b]) if in_vectors else b.held_as
+    if question.value.device.type != "cpu" or not b.on_tape or _is_one_element(b.content):
+        return b.held_as
+    return common_dtype([a, b])
+
+
+def _is_one_element(value: Value) -> bool:
+    return all(size == 1 or stride == 0 for size, stride in zip(value.shape, value.stride, strict=True))
 
 
 def floor_quotient(a: Any, b: Any, step: torch.dtype | None = None) -> Any:
