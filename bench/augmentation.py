@@ -63,17 +63,18 @@ def rows(channels: int, height: int, width: int) -> dict[str, list[str]]:
     )
     batches = Batches(split, normalisation_for("unit", split), batch_size=BATCH, seed=0, shuffle=True)
     batch = batches.batch(0, 0)
+    pixels = split.images[batch.indices]
     step_us = fastest_us(training_step(batch.images, batch.labels), repeats=2)
     measured = {"training step": step_us, "batch, not varied": fastest_us(lambda: batches.batch(0, 5))}
     for name, augmentation in AUGMENTATIONS.items():
-        measured[name] = fastest_us(lambda augmentation=augmentation: varied(augmentation, batch.images, batch.indices))
+        measured[name] = fastest_us(lambda augmentation=augmentation: varied(augmentation, pixels, batch.indices))
     return {name: [f"{us:.0f}", f"{us / step_us:.1%}"] for name, us in measured.items()}
 
 
-def varied(augmentation: Augmentation, images: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-    """Draws and varies."""
-    draws = draw(augmentation, 0, 0, indices, (images.shape[2], images.shape[3]))
-    return vary(images, draws)
+def varied(augmentation: Augmentation, pixels: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+    """Draws and varies, as a training does: bytes where they are only moved, floats where they are mixed."""
+    draws = draw(augmentation, 0, 0, indices, (pixels.shape[2], pixels.shape[3]))
+    return vary(pixels.float() if draws.resamples else pixels, draws)
 
 
 def main() -> None:
