@@ -190,7 +190,7 @@ def test_a_document_is_finished(document: str) -> None:
     assert not re.search(r"\b(TODO|FIXME|XXX|TBD|lorem ipsum)\b", text, flags=re.IGNORECASE)
     assert text.endswith("\n") and not text.endswith("\n\n")
     assert not any(line != line.rstrip() for line in text.splitlines())
-    assert "/tmp/" not in text and "/root/" not in text and "/home/" not in text
+    assert not re.search(r"/(tmp|root|home)/", text)
 
 
 def test_the_changelog_names_this_version() -> None:

@@ -33,10 +33,6 @@ def moved(image: torch.Tensor, flip: bool, down: int, right: int) -> torch.Tenso
     return result
 
 
-def apply(images: torch.Tensor, draws: Draws) -> torch.Tensor:
-    return vary(images, draws)
-
-
 @given(st.integers(1, 4), st.integers(1, 3), SIZES, SIZES, st.integers(0, 4), st.data())
 def test_flip_and_shift_move_every_pixel_to_its_place(
     n: int, channels: int, height: int, width: int, crop: int, data: st.DataObject
@@ -45,7 +41,7 @@ def test_flip_and_shift_move_every_pixel_to_its_place(
     steps = st.integers(-crop, crop)
     shift = torch.tensor(data.draw(st.lists(st.tuples(steps, steps), min_size=n, max_size=n)))
     images = pictures(n, channels, height, width)
-    result = apply(images, Draws((height, width), flip=flip, shift=shift))
+    result = vary(images, Draws((height, width), flip=flip, shift=shift))
     assert result.shape == images.shape
     for index in range(n):
         expected = moved(images[index], bool(flip[index]), int(shift[index, 0]), int(shift[index, 1]))
@@ -59,7 +55,7 @@ def test_erasing_blanks_exactly_the_rectangle(n: int, channels: int, height: int
         top, left = data.draw(st.integers(0, height)), data.draw(st.integers(0, width))
         corners.append((top, left, data.draw(st.integers(top, height)), data.draw(st.integers(left, width))))
     expected = pictures(n, channels, height, width)
-    result = apply(expected.clone(), Draws((height, width), erased=torch.tensor(corners)))
+    result = vary(expected.clone(), Draws((height, width), erased=torch.tensor(corners)))
     for image, (top, left, bottom, right) in zip(expected, corners, strict=True):
         image[:, top:bottom, left:right] = 0
     assert torch.equal(result, expected)
@@ -69,13 +65,21 @@ def test_erasing_blanks_exactly_the_rectangle(n: int, channels: int, height: int
 def test_the_type_of_the_images_is_kept(dtype: torch.dtype):
     images = torch.rand(3, 2, 8, 8, dtype=dtype)
     for augmentation in (ALL, Augmentation(crop=1, flip="random", erasing=1.0)):
-        assert apply(images, draw(augmentation, 0, 0, torch.arange(3), (8, 8))).dtype == dtype
+        assert vary(images, draw(augmentation, 0, 0, torch.arange(3), (8, 8))).dtype == dtype
+
+
+def test_bytes_stay_bytes_and_are_varied_as_floats_are():
+    images = torch.randint(0, 256, (9, 2, 8, 8), dtype=torch.uint8)
+    draws = draw(Augmentation(crop=1, flip="random", erasing=1.0), 0, 0, torch.arange(9), (8, 8))
+    varied = vary(images, draws)
+    assert varied.dtype == torch.uint8
+    assert torch.equal(varied.float(), vary(images.float(), draws))
 
 
 def test_the_images_given_are_left_as_they_were():
     images = pictures(8, 1, 6, 6)
     for augmentation in (ALL, Augmentation(crop=1, flip="random", erasing=1.0)):
-        apply(images, draw(augmentation, 0, 0, torch.arange(8), (6, 6)))
+        vary(images, draw(augmentation, 0, 0, torch.arange(8), (6, 6)))
         assert torch.equal(images, pictures(8, 1, 6, 6))
 
 
@@ -84,14 +88,14 @@ def test_the_affine_path_without_rotation_is_the_path_of_whole_pixels(height: in
     drawn = draw(Augmentation(crop=3, flip="random"), 1, 0, torch.arange(64), (height, width))
     turned = Draws(drawn.image_size, drawn.flip, drawn.shift, rotation=torch.zeros(64, dtype=torch.float64))
     images = torch.rand(64, 2, height, width, dtype=torch.float64)
-    assert torch.allclose(apply(images, turned), apply(images, drawn), atol=1e-12)
+    assert torch.allclose(vary(images, turned), vary(images, drawn), atol=1e-12)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_rotation_by_quarters_is_rot90(turns: int):
     images = torch.rand(5, 3, 12, 12, dtype=torch.float64)
     drawn = Draws((12, 12), rotation=torch.full((5,), 90.0 * turns, dtype=torch.float64))
-    assert torch.allclose(apply(images, drawn), torch.rot90(images, turns, (2, 3)), atol=1e-12)
+    assert torch.allclose(vary(images, drawn), torch.rot90(images, turns, (2, 3)), atol=1e-12)
 
 
 @pytest.mark.parametrize(("angle", "scale"), [(17.0, 1.0), (-40.0, 1.2), (0.0, 0.8)])
@@ -101,7 +105,7 @@ def test_rotation_and_scale_agree_with_torchvision(angle: float, scale: float):
 
     images = torch.rand(2, 1, 15, 22)
     both = [torch.full((2,), number, dtype=torch.float64) for number in (angle, scale)]
-    ours = apply(images, Draws((15, 22), rotation=both[0], scale=both[1]))
+    ours = vary(images, Draws((15, 22), rotation=both[0], scale=both[1]))
     theirs = affine(images, -angle, [0, 0], scale, [0.0, 0.0], InterpolationMode.BILINEAR)  # theirs is clockwise
     assert torch.allclose(ours, theirs, atol=1e-4)
 
@@ -120,7 +124,7 @@ def test_flip_comes_before_rotation_and_shift_after():
         rotation=torch.tensor([90.0], dtype=torch.float64),  # counter-clockwise: two below
         shift=torch.tensor([[1, 3]]),
     )
-    assert apply(image, drawn)[0, 0].argmax().item() == (4 + 2 + 1) * 9 + 4 + 3
+    assert vary(image, drawn)[0, 0].argmax().item() == (4 + 2 + 1) * 9 + 4 + 3
 
 
 @pytest.mark.parametrize("augmentation", [ALL, Augmentation(crop=3, flip="alternating", erasing=0.7)])
@@ -223,7 +227,7 @@ def test_varies_says_whether_anything_is_on(settings: dict[str, Any], expected: 
 
 def test_nothing_drawn_changes_nothing():
     images = pictures(2, 1, 3, 3)
-    assert apply(images, draw(Augmentation(), 0, 0, torch.arange(2), (3, 3))) is images
+    assert vary(images, draw(Augmentation(), 0, 0, torch.arange(2), (3, 3))) is images
 
 
 class _Operations(TorchDispatchMode):
@@ -241,9 +245,9 @@ def test_the_operations_are_few_and_known():
     turns = draw(Augmentation(rotation=5.0, scale=0.1), 0, 0, torch.arange(8), (28, 28))
     images = torch.rand(8, 1, 28, 28)
     with _Operations() as moving:
-        apply(images, moves)
+        vary(images, moves)
     with _Operations() as turning:
-        apply(images, turns)
+        vary(images, turns)
     plumbing = {"detach", "lift_fresh", "slice", "view"}
     assert moving.names - plumbing == {
         "cat", "constant_pad_nd", "flip", "index_select", "maximum", "mul", "unfold", "unsqueeze",

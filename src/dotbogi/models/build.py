@@ -84,13 +84,7 @@ def build_model(
         **check_hyperparameters(entry.hyperparameters, recipe.hyperparameters, "model"),
     }
     _refuse_small_images(recipe.name, entry, image_size)
-    if entry.has_published_weights:
-        arguments["pretrained"] = recipe.pretrained
-    elif recipe.pretrained:
-        raise ModelError(
-            _("{model} has no published weights.").format(model=recipe.name),
-            fix=_("Leave --pretrained out, or choose a model of a library, such as timm/resnet18."),
-        )
+    arguments |= _published_weights(recipe, entry)
     # Seeding makes no context on a GPU that nothing has used yet.
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
@@ -101,6 +95,18 @@ def build_model(
     if recipe.weights:
         load_weights(module, Path(recipe.weights))
     return module.train()
+
+
+def _published_weights(recipe: recipes.Model, entry: ModelEntry) -> dict[str, bool]:
+    """Returns the argument of a factory that can load published weights; other factories have none."""
+    if entry.has_published_weights:
+        return {"pretrained": recipe.pretrained}
+    if recipe.pretrained:
+        raise ModelError(
+            _("{model} has no published weights.").format(model=recipe.name),
+            fix=_("Leave --pretrained out, or choose a model of a library, such as timm/resnet18."),
+        )
+    return {}
 
 
 def _refuse_small_images(name: str, entry: ModelEntry, image_size: tuple[int, int]) -> None:

@@ -74,22 +74,29 @@ def record(
             stack.enter_context(left_untouched(model, stepper, rules.scaler))
         stack.enter_context(_contents_put_back(recorder, model, stepper, keep))
         stack.enter_context(plain_arithmetic(stepper))
-        try:
-            watched = watched_update(stepper, model, recorder.value_of)
-            with path.watching(recorder.value_of), recorder, watched as beginnings:
-                if prepare is not None:
-                    inputs = _prepared(prepare, inputs, model, names, recorder)
-                outcome = _run(model, inputs, labels, loss_function, stepper, rules, recorder, path)
-            _names_after(names, outcome, model, stepper, recorder)
-        except DotbogiError:
-            raise
-        except torch.OutOfMemoryError as error:
-            raise out_of_memory(error, device) from error
-        except Exception as error:
-            names.calls = path.calls
-            in_forward = path if recorder.stage in (BATCH, MODEL) else None
-            raise explained_failure(error, in_forward, Tape(recorder.operations, names, {})) from error
+        stack.enter_context(_failures_explained(recorder, names, device))
+        watched = watched_update(stepper, model, recorder.value_of)
+        with path.watching(recorder.value_of), recorder, watched as beginnings:
+            if prepare is not None:
+                inputs = _prepared(prepare, inputs, model, names, recorder)
+            outcome = _run(model, inputs, labels, loss_function, stepper, rules, recorder, path)
+        _names_after(names, outcome, model, stepper, recorder)
     return Tape(recorder.operations, names, _facts(stepper, beginnings, rules))
+
+
+@contextmanager
+def _failures_explained(recorder: Recorder, names: Names, device: torch.device) -> Generator[None]:
+    """Raises in place of what the model or torch raises an error that says where it came from."""
+    try:
+        yield
+    except DotbogiError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(error, device) from error
+    except Exception as error:
+        names.calls = recorder.path.calls
+        in_forward = recorder.path if recorder.stage in (BATCH, MODEL) else None
+        raise explained_failure(error, in_forward, Tape(recorder.operations, names, {})) from error
 
 
 def _prepared(prepare: Callable[[Any], Any], images: Any, model: nn.Module, names: Names, recorder: Recorder) -> Any:
